@@ -17,8 +17,8 @@ use livehelp::privacy::envelope::Placed;
 use livehelp::privacy::seal::Sealer;
 use livehelp::store::sqlite::{SqliteConfig, SqliteStore};
 use livehelp::store::{
-    Committed, ConversationRow, SecretHash, SiteRow, SiteSettings, Store, StoreStats, TenantRow,
-    VisitorRow, Write, WriteSlot,
+    Change, Committed, ConversationRow, SecretHash, SiteRow, SiteSettings, Store, StoreStats,
+    TenantRow, VisitorRow, Write, WriteSlot,
 };
 use parking_lot::{Condvar, Mutex};
 use protocol::conversation::ConversationState;
@@ -249,7 +249,7 @@ async fn settle(store: &dyn Store) {
         privacy_contact: Personal::new("privacy@shop.example".to_owned()),
         created_at: NOW,
     };
-    store.tenant_create(tenant).await.expect("it is stored");
+    store.change(vec![Change::create(tenant)]).await.expect("it is stored");
     let site = SiteRow {
         site: SITE,
         tenant: TENANT,
@@ -259,7 +259,7 @@ async fn settle(store: &dyn Store) {
         settings: SiteSettings::default(),
         created_at: NOW,
     };
-    store.site_create(site).await.expect("it is stored");
+    store.change(vec![Change::create(site)]).await.expect("it is stored");
     let visitor = VisitorRow {
         visitor: VISITOR,
         tenant: TENANT,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::conversation::SiteAvailability;
-use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
+use protocol::ids::{AgentId, ConversationId, SiteId, TagId, TenantId};
 use protocol::message::Seq;
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
@@ -19,13 +19,11 @@ use protocol::time::UnixMillis;
 use crate::auth::{Devices, Passwords, Principal, Rates, Trier};
 use crate::backup::Backups;
 use crate::clock::Clock;
-use crate::hub::{Creation, RefusedOrigin};
+use crate::hub::{Creation, Follow, RefusedOrigin};
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
-use crate::store::feed::kind;
-use crate::store::record::{Change, news};
-use crate::store::{AgentRow, Beside, News, Record, SiteRow, Store, StoreError};
+use crate::store::{Beside, Change, Retention, SiteRow, Store, StoreError, Transcript};
 use crate::sweep::ClockTrust;
 use crate::tasks::Turns;
 
@@ -86,7 +84,10 @@ pub struct ApiConfig {
 /// What every handler reaches.
 #[derive(Debug, Clone)]
 pub struct ApiState {
-    pub(crate) store: Arc<dyn Store>,
+    /// What is read of the store. What changes it goes through [`ApiState::carry_out`] and [`Live`].
+    pub(crate) store: Arc<dyn Transcript>,
+    /// For the operator's word on the clock.
+    pub(crate) retention: Arc<dyn Retention>,
     pub(crate) live: Arc<dyn Live>,
     pub(crate) clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -120,6 +121,7 @@ impl ApiState {
         config: &ApiConfig,
     ) -> Self {
         Self {
+            retention: Arc::<dyn Store>::clone(&store),
             store,
             live,
             clock,
@@ -151,17 +153,9 @@ impl ApiState {
         self.acts.clone()
     }
 
-    /// Stores changes, all of them or none, and puts them in force.
-    pub(crate) async fn carry_out(&self, records: Vec<Record>) -> Result<(), StoreError> {
-        let changes: Vec<Change> = records.into_iter().flat_map(Record::changes).collect();
-        let told: Vec<News> = changes.iter().filter_map(news).collect();
-        self.store.change(changes).await?;
-        for news in told {
-            if let Err(error) = self.live.follow(&*self.store, &news).await {
-                tracing::error!(tenant_id = %news.tenant, error = %error, "a change is stored, and what is held in memory of it could not be read anew");
-            }
-        }
-        Ok(())
+    /// Stores changes, all of them or none, and puts them in force: the one way to write from here.
+    pub(crate) async fn carry_out(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.live.following().carry_out(changes).await
     }
 
     /// Counts an attempt to prove a password, before it is looked at.
@@ -183,6 +177,25 @@ impl ApiState {
     }
 }
 
+/// What is done with a conversation over REST.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Ends it.
+    Close,
+    /// Opens it again, when it is closed.
+    Reopen,
+    /// Gives it to an agent, or to the agent who asks where none is named.
+    Assign(Option<AgentId>),
+    /// Offers it to another agent; the giver keeps it until the receiver accepts.
+    Transfer(AgentId),
+    /// Takes the offer of a transfer back.
+    Withdraw,
+    /// Takes over what `from` has, or where a program asks gives it to the agent that it names.
+    TakeOver { from: AgentId, to: Option<AgentId> },
+    /// Replaces its labels.
+    SetTags(Vec<TagId>),
+}
+
 /// What lives while the server runs: rooms, queues, connections. The hub implements it.
 ///
 /// Each act checks whether the principal may do it; a conversation of another tenant is not found.
@@ -196,56 +209,16 @@ pub trait Live: Send + Sync + std::fmt::Debug {
         said: Said<'_>,
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject>;
-    /// Ends a conversation.
-    async fn close(
+    /// Does this with a conversation.
+    async fn act(
         &self,
         principal: &Principal,
         conversation: ConversationId,
-    ) -> Result<(), Reject>;
-    /// Opens a closed conversation again.
-    async fn reopen(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-    ) -> Result<(), Reject>;
-    /// Gives it to an agent, or to the agent who asks where none is named.
-    async fn assign(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        agent: Option<AgentId>,
-    ) -> Result<(), Reject>;
-    /// Offers it to another agent; the giver keeps it until the receiver accepts.
-    async fn transfer(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        agent: AgentId,
-    ) -> Result<(), Reject>;
-    /// Replaces its labels.
-    async fn set_tags(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        tags: Vec<TagId>,
+        act: Act,
     ) -> Result<(), Reject>;
     /// Begins a conversation for a visitor, with its first message; returns that one's place once all of it is stored.
     async fn create(&self, _: &Principal, _: Creation<'_>) -> Result<Seq, Reject> {
         Err(Reject::new(RejectCode::NotFound, "there is nobody here to take it"))
-    }
-    /// Takes over what `from` has, or where a program asks gives it to the agent that it names.
-    async fn take_over(
-        &self,
-        _: &Principal,
-        _: ConversationId,
-        _from: AgentId,
-        _to: Option<AgentId>,
-    ) -> Result<(), Reject> {
-        Ok(())
-    }
-    /// Takes the offer of a transfer back.
-    async fn withdraw(&self, _: &Principal, _: ConversationId) -> Result<(), Reject> {
-        Ok(())
     }
     /// A label has another name, or is to be taken off everywhere.
     async fn label_changed(&self, _: TenantId, _: TagId, _gone: bool) -> Result<(), Reject> {
@@ -257,37 +230,8 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     fn origin_refused(&self, site: &SiteRow, origin: &str);
     /// The origins that were refused lately and are not allowed by now, the newest first.
     fn refused_origins(&self, site: &SiteRow) -> Vec<RefusedOrigin>;
-    /// A record changed, here or on another node: what is held in memory of it is read anew.
-    async fn follow(&self, store: &dyn Store, news: &News) -> Result<(), StoreError> {
-        let News { tenant, kind, object } = *news;
-        match kind {
-            kind::SITE => {
-                if let Some(site) = store.site(tenant, SiteId::from_bytes(object)).await? {
-                    self.site_changed(&site).await;
-                }
-            }
-            kind::AGENT => {
-                if let Some(agent) = store.agent(tenant, AgentId::from_bytes(object)).await? {
-                    self.agent_changed(&agent).await;
-                }
-            }
-            kind::SESSION => {
-                let session = SessionId::from_bytes(object);
-                if !store.session_exists(tenant, session).await? {
-                    self.session_ended(session);
-                }
-            }
-            // Of everything else nothing is held: it is asked for anew each time.
-            _ => {}
-        }
-        Ok(())
-    }
-    /// A site's settings or timeline were stored anew.
-    async fn site_changed(&self, site: &SiteRow);
-    /// An agent was stored anew, or is new.
-    async fn agent_changed(&self, agent: &AgentRow);
-    /// A session is over: its connections are, too.
-    fn session_ended(&self, session: SessionId);
+    /// What is held in memory of what is set up.
+    fn following(&self) -> &dyn Follow;
 }
 
 #[cfg(test)]

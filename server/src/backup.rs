@@ -34,7 +34,6 @@ use crate::tasks;
 
 pub use self::artefact::{Artefact, ArtefactError, Kind, Manifest, Part};
 pub use self::restore::{RestoreError, Restored, restore};
-pub use self::target::rfc3339;
 pub use self::verify::{Verdict, VerifyError, gather, verify};
 
 const MIB: u64 = 1024 * 1024;

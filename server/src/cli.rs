@@ -23,6 +23,7 @@ use serde_json::{Map, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::Signal;
 
+use crate::backup::sentence;
 use crate::config::{self, ConfigError, Resolved};
 use crate::init::InitError;
 use crate::metrics::{COMMIT, VERSION};
@@ -107,26 +108,10 @@ pub fn main() -> ExitCode {
         // With 2.
         Err(CliError::Usage(error)) => error.exit(),
         Err(error) => {
-            complain(&with_causes(&error));
+            complain(&sentence(&error));
             ExitCode::from(error.code())
         }
     }
-}
-
-/// A fault and what it comes from, in one sentence.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Transparent errors repeat themselves as their own cause.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn complain(text: &str) {

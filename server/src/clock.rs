@@ -1,9 +1,10 @@
-//! The only place that asks what time it is. Everything else is handed a [`Clock`].
+//! The only place that asks what time it is. Everything else is handed a [`Clock`]. Beside it, a moment as programs write it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use protocol::time::UnixMillis;
+use time::OffsetDateTime;
 
 /// Wall time for records and deadlines, monotonic time for waiting.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -15,6 +16,19 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn synced(&self) -> bool {
         false
     }
+}
+
+/// `2026-11-24T02:04:19.999Z` (RFC 3339).
+pub fn rfc3339(at: UnixMillis) -> String {
+    let at = utc(at);
+    let (hour, minute, second, ms) = at.time().as_hms_milli();
+    format!("{}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z", at.date())
+}
+
+/// What lies beyond the calendar's last year, 9999, is its last moment.
+pub(crate) fn utc(at: UnixMillis) -> OffsetDateTime {
+    let since = time::Duration::milliseconds(i64::try_from(at.0).unwrap_or(i64::MAX));
+    OffsetDateTime::UNIX_EPOCH.saturating_add(since)
 }
 
 /// The machine's clocks.

@@ -14,8 +14,9 @@
 //! 5. `tally`, `integrity`: what is counted, and the self-audit.
 //! 6. `pending`, `executor`, `hear`, `lane`, `event`: the sequencer's commands, what the bus says, the order of a
 //!    conversation's messages, what the server itself says.
-//! 7. `board`, `assignment`, `act`: what agents see, what routing decides, what agents do.
-//! 8. `form`, `presence`, `attend`, `speak`: connections, rooms and messages of people.
+//! 7. `board`, `assignment`: what agents see, what routing decides.
+//! 8. `form`, `presence`, `follow`, `act`, `attend`, `speak`: connections, what is held of what is set up, what agents
+//!    do, rooms and messages of people.
 //! 9. `conversations`, `open`, `create`, `labels`, `abandoned`: the life of a conversation.
 //! 10. `upkeep`: the start, and what happens by itself.
 
@@ -54,9 +55,10 @@ mod lane;
 mod event;
 mod board;
 mod assignment;
-mod act;
 mod form;
 mod presence;
+mod follow;
+mod act;
 mod attend;
 mod speak;
 mod conversations;
@@ -74,6 +76,7 @@ pub use attend::Watched;
 pub use create::Creation;
 pub(crate) use fanout::tell;
 pub use fanout::{LiveRoom, Outlet, PageNumber};
+pub use follow::Follow;
 pub use handle::RoomHandle;
 pub use open::Opening;
 pub use refused::RefusedOrigin;
@@ -88,6 +91,7 @@ use conversations::Conversations;
 use desks::Desks;
 use event::EventMessages;
 use executor::Executor;
+use follow::Following;
 use hear::Listener;
 use integrity::Integrity;
 use lane::Lanes;
@@ -128,8 +132,9 @@ pub struct Hub {
     lanes: Arc<Lanes>,
     board: Arc<Board>,
     assignment: Arc<Assignment>,
+    presence: Arc<Presence>,
+    following: Arc<Following>,
     acts: Acts,
-    presence: Presence,
     attendance: Attendance,
     messages: Messages,
     conversations: Conversations,
@@ -183,9 +188,12 @@ impl Hub {
             assignment: Arc::clone(&assignment),
         };
         let people = People { ports, sites, rooms, desks, board, events, assignment };
+        let presence = Arc::new(people.presence(config.visitor_grace_ms));
+        let following = Arc::new(people.following(&presence));
         Arc::new(Self {
-            acts: people.acts(),
-            presence: people.presence(config.visitor_grace_ms),
+            acts: people.acts(&following),
+            presence,
+            following,
             attendance: people.attendance(),
             conversations: people.conversations(&config),
             messages,
@@ -228,9 +236,9 @@ impl Hub {
         &self.board
     }
 
-    /// What routing decides.
-    pub(crate) fn assignment(&self) -> &Assignment {
-        &self.assignment
+    /// What is held in memory of what is set up.
+    pub(crate) fn following(&self) -> &Following {
+        &self.following
     }
 
     /// What agents do.
@@ -271,9 +279,17 @@ struct People {
 }
 
 impl People {
-    fn acts(&self) -> Acts {
-        Acts {
+    fn following(&self, presence: &Arc<Presence>) -> Following {
+        Following {
             store: Arc::clone(&self.ports.store),
+            assignment: Arc::clone(&self.assignment),
+            presence: Arc::clone(presence),
+        }
+    }
+
+    fn acts(&self, following: &Arc<Following>) -> Acts {
+        Acts {
+            following: Arc::clone(following),
             desks: Arc::clone(&self.desks),
             assignment: Arc::clone(&self.assignment),
         }

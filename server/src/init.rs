@@ -22,9 +22,8 @@ use crate::opened::{self, Opened, OpeningError};
 use crate::operator_key::{OPERATOR_KEY_FILE, OperatorKeyError, holds_one_of, new_operator_key_in};
 use crate::origin::{OriginError, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    AgentRow, FieldRule, Record, SiteRow, SiteSettings, Store, StoreError, TenantRow, Write,
+    AgentRow, Change, FieldRule, SiteRow, SiteSettings, Store, StoreError, TenantRow, sqlite,
 };
 
 /// How long whoever has the folders is waited for, as another `init` beside this one, and how often it is looked.
@@ -198,7 +197,7 @@ pub fn there(config: &Config) -> Result<Option<There>, InitError> {
         return Err(InitError::Memory);
     }
     opened::look(config)?;
-    let found = SqliteStore::count(&config.data).map_err(OpeningError::from)?;
+    let found = sqlite::count(&config.data).map_err(OpeningError::from)?;
     // The operator's key is the last thing that is made.
     Ok(found.filter(|found| found.operator_keys > 0).map(|found| There {
         tenants: found.tenants,
@@ -280,15 +279,18 @@ impl FirstRows {
             agent: self.agent.agent,
             operator_key_file: operator_key_file.clone(),
         };
-        let mut rows =
-            vec![Record::Tenant(self.tenant), Record::Site(self.site), Record::Agent(self.agent)];
+        let mut rows = vec![
+            Change::create(self.tenant),
+            Change::create(self.site),
+            Change::create(self.agent),
+        ];
         // A second Organization on the same server is run by the same operator. A file whose key this
         // server does not know was left by data that is gone: it opens nothing, and a new one takes its
         // place. The file first, then all rows in one batch: whatever a kill leaves is made anew.
         if !holds_one_of(&operator_key_file, &store.keys(None).await?)? {
-            rows.push(Record::Key(new_operator_key_in(operator_key_file, at)?));
+            rows.push(Change::create(new_operator_key_in(operator_key_file, at)?));
         }
-        store.write(rows.into_iter().map(|row| Write::Record(Box::new(row))).collect()).await?;
+        store.change(rows).await?;
         Ok(made)
     }
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol::conversation::SiteAvailability;
-use protocol::ids::{AgentId, ConversationId, SessionId, SiteId, TagId, TenantId};
+use protocol::ids::{ConversationId, SiteId, TagId, TenantId};
 use protocol::message::Seq;
 use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
-use crate::api::Live;
+use crate::api::{Act as Wanted, Live};
 use crate::auth::Principal;
-use crate::hub::{Act, Actor, Creation, Hub, RefusedOrigin};
+use crate::hub::{Act, Actor, Creation, Follow, Hub, RefusedOrigin};
 use crate::privacy::ingest::Said;
-use crate::store::{AgentRow, Beside, SiteRow};
+use crate::store::{Beside, SiteRow};
 
 /// The hub as REST sees it.
 #[derive(Debug)]
@@ -47,84 +47,37 @@ impl Live for LiveHub {
         self.0.messages().say_and_wait(tenant, who, said, beside).await
     }
 
-    async fn close(
+    async fn act(
         &self,
         principal: &Principal,
         conversation: ConversationId,
+        act: Wanted,
     ) -> Result<(), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.conversations().close(tenant, who, conversation).await
-    }
-
-    async fn reopen(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-    ) -> Result<(), Reject> {
-        let (tenant, who) = who(principal)?;
-        self.0.conversations().reopen(tenant, who, conversation).await
-    }
-
-    async fn assign(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        agent: Option<AgentId>,
-    ) -> Result<(), Reject> {
-        let (tenant, who) = who(principal)?;
-        let to = agent.or(who.agent()).ok_or_else(|| {
-            Reject::new(RejectCode::Invalid, "agent_id: name the agent who is to have it")
-        })?;
-        self.0.acts().run(tenant, who, Act::Assign { conversation, to }).await
-    }
-
-    async fn transfer(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        agent: AgentId,
-    ) -> Result<(), Reject> {
-        let (tenant, who) = who(principal)?;
-        self.0.acts().run(tenant, who, Act::Transfer { conversation, to: agent }).await
-    }
-
-    async fn set_tags(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        tags: Vec<TagId>,
-    ) -> Result<(), Reject> {
-        let (tenant, _) = who(principal)?;
-        self.0.conversations().set_tags(tenant, conversation, tags).await
+        let conversations = self.0.conversations();
+        let act = match act {
+            Wanted::Close => return conversations.close(tenant, who, conversation).await,
+            Wanted::Reopen => return conversations.reopen(tenant, who, conversation).await,
+            Wanted::SetTags(tags) => {
+                return conversations.set_tags(tenant, conversation, tags).await;
+            }
+            Wanted::Assign(agent) => {
+                let to = agent.or(who.agent()).ok_or_else(|| {
+                    Reject::new(RejectCode::Invalid, "agent_id: name the agent who is to have it")
+                })?;
+                Act::Assign { conversation, to }
+            }
+            Wanted::Transfer(to) => Act::Transfer { conversation, to },
+            Wanted::Withdraw => Act::Withdraw(conversation),
+            Wanted::TakeOver { from, to: Some(to) } => Act::GiveOver { conversation, from, to },
+            Wanted::TakeOver { from, to: None } => Act::TakeOver { conversation, from },
+        };
+        self.0.acts().run(tenant, who, act).await
     }
 
     async fn create(&self, principal: &Principal, creation: Creation<'_>) -> Result<Seq, Reject> {
         let (tenant, who) = who(principal)?;
         self.0.conversations().create(tenant, who, creation).await
-    }
-
-    async fn take_over(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-        from: AgentId,
-        to: Option<AgentId>,
-    ) -> Result<(), Reject> {
-        let (tenant, who) = who(principal)?;
-        let act = match to {
-            Some(to) => Act::GiveOver { conversation, from, to },
-            None => Act::TakeOver { conversation, from },
-        };
-        self.0.acts().run(tenant, who, act).await
-    }
-
-    async fn withdraw(
-        &self,
-        principal: &Principal,
-        conversation: ConversationId,
-    ) -> Result<(), Reject> {
-        let (tenant, who) = who(principal)?;
-        self.0.acts().run(tenant, who, Act::Withdraw(conversation)).await
     }
 
     async fn label_changed(&self, tenant: TenantId, tag: TagId, gone: bool) -> Result<(), Reject> {
@@ -143,16 +96,8 @@ impl Live for LiveHub {
         self.0.sites().refused_origins(site)
     }
 
-    async fn site_changed(&self, site: &SiteRow) {
-        self.0.presence().site_changed(site).await;
-    }
-
-    async fn agent_changed(&self, agent: &AgentRow) {
-        self.0.assignment().agent_changed(agent.clone()).await;
-    }
-
-    fn session_ended(&self, session: SessionId) {
-        self.0.presence().session_ended(session);
+    fn following(&self) -> &dyn Follow {
+        self.0.following()
     }
 }
 

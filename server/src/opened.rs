@@ -14,7 +14,7 @@ use crate::keys::{KeyStore, KeysError};
 use crate::metrics::Metrics;
 use crate::privacy::seal::Sealer;
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::sqlite::{Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore};
+use crate::store::sqlite::{self, Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore};
 use crate::store::{NoStats, Store, StoreStats};
 
 /// Why data and keys were not opened. Each sentence says what to do.
@@ -59,8 +59,8 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, OpeningErr
 /// As [`open`], and if the data that the keys are for still lies where it was.
 pub fn open_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, OpeningError> {
     {
-        let _lock = SqliteStore::lock(&config.data)?;
-        if SqliteStore::identity(&config.data)?.is_none() {
+        let _lock = sqlite::lock(&config.data)?;
+        if sqlite::identity(&config.data)?.is_none() {
             let keys = KeyStore::open(&config.keys, &config.data, None)?;
             keys.unbind(&config.keys, &config.data)?;
             keys.close();
@@ -75,12 +75,12 @@ pub fn open_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Opened, Openin
 /// # Errors
 /// If nothing can be saved this way: a file must be put back.
 pub fn repair(config: &Config, accept_loss: bool) -> Result<Repaired, OpeningError> {
-    let lock = SqliteStore::lock(&config.data)?;
-    let identity = SqliteStore::identity(&config.data)?;
+    let lock = sqlite::lock(&config.data)?;
+    let identity = sqlite::identity(&config.data)?;
     let generation = identity.map(|found| found.generation);
     let keys = KeyStore::open_to_repair(&config.keys, &config.data, generation)?;
     let lost_keys = keys.give_up_unreadable(accept_loss)?;
-    let mut repaired = SqliteStore::repair(&config.data, &keys, SystemClock.now(), accept_loss)?;
+    let mut repaired = sqlite::repair(&config.data, &keys, SystemClock.now(), accept_loss)?;
     repaired.lost_keys = lost_keys;
     if accept_loss && let Some(id) = repaired.id {
         keys.bind(&config.data, id)?;
@@ -108,7 +108,7 @@ pub enum Looked {
 /// # Errors
 /// As [`open`].
 pub fn look(config: &Config) -> Result<Looked, OpeningError> {
-    Ok(match SqliteStore::look(&config.data)? {
+    Ok(match sqlite::look(&config.data)? {
         Seen::InUse { pid } => Looked::InUse { pid },
         Seen::Empty => {
             if let Some(keys) = KeyStore::look(&config.keys, &config.data, None)? {
@@ -183,8 +183,8 @@ fn open_sqlite(
     stats: Arc<dyn StoreStats>,
 ) -> Result<Opened, OpeningError> {
     // Before the keys: of two first starts at once only one may make them.
-    let lock = SqliteStore::lock(&config.data)?;
-    let identity = SqliteStore::identity(&config.data)?;
+    let lock = sqlite::lock(&config.data)?;
+    let identity = sqlite::identity(&config.data)?;
     let generation = identity.map(|identity| identity.generation);
     let keys = Arc::new(KeyStore::open(&config.keys, &config.data, generation)?);
     keys.check_data(&config.keys, &config.data, identity.map(|identity| identity.id))?;

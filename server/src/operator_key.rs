@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{Scope, new_operator_key, operator_key_hash, token_hash};
 use crate::keys::uuid_v7;
-use crate::store::{KeyRow, SecretHash, Store, StoreError};
+use crate::store::{Change, KeyRow, SecretHash, Store, StoreError};
 
 /// The operator's key, in the keys folder.
 pub const OPERATOR_KEY_FILE: &str = "operator-key";
@@ -52,12 +52,12 @@ pub async fn lend_operator_key(
             let text = SecretString::from(text);
             let hash = operator_key_hash(text.expose_secret().trim());
             let hash = hash.ok_or(OperatorKeyError::NotAKey(path))?;
-            Ok(store.key_create(operator_key_row(hash, at)).await?)
+            Ok(store.change(vec![Change::create(operator_key_row(hash, at))]).await?)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = DirBuilder::new().recursive(true).mode(0o700).create(keys);
             folder.map_err(|source| OperatorKeyError::Write { path: path.clone(), source })?;
-            Ok(store.key_create(new_operator_key_in(path, at)?).await?)
+            Ok(store.change(vec![Change::create(new_operator_key_in(path, at)?)]).await?)
         }
         Err(source) => Err(OperatorKeyError::Read { path, source }),
     }

@@ -226,7 +226,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::store::conformance::{NOW, World};
     use crate::store::sqlite::SqliteStore;
-    use crate::store::{InvitationRow, Records as _, SessionRow};
+    use crate::store::{Change, InvitationRow, Records as _, SessionRow};
 
     #[tokio::test]
     async fn a_round_takes_sessions_and_invitations_that_are_over() {
@@ -254,8 +254,8 @@ mod tests {
             created_at: NOW,
             expires_at,
         };
-        store.session_create(session).await.unwrap();
-        store.invitation_create(invitation).await.unwrap();
+        store.change(vec![Change::create(session)]).await.unwrap();
+        store.change(vec![Change::create(invitation)]).await.unwrap();
         let held: Arc<dyn Store> = store.clone();
         let by: Arc<dyn Clock> = clock.clone();
         let mut sweeper = Sweeper::new(held, keys, by, Arc::default(), Metrics::new());

@@ -16,7 +16,7 @@ use livehelp::config::Config;
 use livehelp::privacy::policy::{Plan, SiteTimeline};
 use livehelp::run::open;
 use livehelp::store::{
-    AgentRow, FieldRule, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TenantRow,
+    AgentRow, Change, FieldRule, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TenantRow,
 };
 use protocol::conversation::{Availability, Role};
 use protocol::ids::{AgentId, KeyId, SessionId, SiteId, SiteKey, TenantId};
@@ -85,7 +85,7 @@ pub async fn organization(
         privacy_contact: Personal::new(String::from("privacy@acme.example")),
         created_at: now,
     };
-    store.tenant_create(row).await?;
+    store.change(vec![Change::create(row)]).await?;
     let row = SiteRow {
         site: SITE,
         tenant: TENANT,
@@ -95,7 +95,7 @@ pub async fn organization(
         settings,
         created_at: now,
     };
-    Ok(store.site_create(row).await?)
+    Ok(store.change(vec![Change::create(row)]).await?)
 }
 
 /// An agent who is signed in.
@@ -133,7 +133,7 @@ impl Colleague<'_> {
             password_hash: self.password_hash,
             created_at: now,
         };
-        store.agent_create(row).await?;
+        store.change(vec![Change::create(row)]).await?;
         let row = SessionRow {
             session: SessionId::from_bytes(*agent.as_bytes()),
             agent,
@@ -143,7 +143,7 @@ impl Colleague<'_> {
             created_at: now,
             expires_at: now.plus_ms(SESSION_MS),
         };
-        Ok(store.session_create(row).await?)
+        Ok(store.change(vec![Change::create(row)]).await?)
     }
 }
 
@@ -194,7 +194,7 @@ impl Setup {
             secret: token_hash(OPERATOR_KEY),
             created_at: now,
         };
-        store.key_create(row).await?;
+        store.change(vec![Change::create(row)]).await?;
         if self.people {
             self.write_people(store, now).await?;
         }

@@ -1,7 +1,6 @@
 //! Who asks, and whether they may.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -18,7 +17,7 @@ use crate::auth::{
     authenticate_session, cookies_where, session_tokens,
 };
 use crate::http::{Peer, head};
-use crate::metrics::{KeyRefused, Metrics};
+use crate::metrics::KeyRefused;
 
 /// Cookies of accounts that were signed in to that are looked at.
 const DEVICES_MAX: usize = 16;
@@ -32,7 +31,8 @@ pub(crate) struct Access {
     pub(crate) signed_in: Option<SignedIn>,
     /// Where what they do is counted.
     pub(crate) told: Told,
-    metrics: Arc<Metrics>,
+    /// What they ask of.
+    pub(crate) state: ApiState,
 }
 
 impl Access {
@@ -44,7 +44,7 @@ impl Access {
                 ProblemCode::Forbidden,
                 format!("This needs the role `{}`.", role.word()),
             )),
-            Principal::Key { scopes, .. } => need_scope(&self.metrics, scopes, scope),
+            Principal::Key { scopes, .. } => need_scope(&self.state, scopes, scope),
             Principal::Visitor { .. } | Principal::Operator { .. } => Err(not_authenticated()),
         }
     }
@@ -81,11 +81,11 @@ impl FromRequestParts<ApiState> for Access {
 
 impl Access {
     async fn prove(parts: &Parts, state: &ApiState) -> Result<Self, Problem> {
-        let (told, metrics) = (Told::of(parts), Arc::clone(&state.metrics));
+        let told = Told::of(parts);
         if let Some(key) = bearer(&parts.headers) {
             return match authenticate_key(&*state.store, key).await? {
                 Some(principal @ Principal::Key { tenant, .. }) => {
-                    Ok(Self { principal, tenant, signed_in: None, told, metrics })
+                    Ok(Self { principal, tenant, signed_in: None, told, state: state.clone() })
                 }
                 other => Err(key_refused(state, other.is_some())),
             };
@@ -102,7 +102,7 @@ impl Access {
             tenant: signed_in.agent.tenant,
             signed_in: Some(signed_in),
             told,
-            metrics,
+            state: state.clone(),
         })
     }
 }
@@ -111,14 +111,15 @@ impl Access {
 #[derive(Debug)]
 pub(crate) struct OperatorAccess {
     pub(crate) key: KeyId,
+    /// What they ask of.
+    pub(crate) state: ApiState,
     scopes: Vec<String>,
-    metrics: Arc<Metrics>,
 }
 
 impl OperatorAccess {
     /// Keys with this scope.
     pub(crate) fn need(&self, scope: Scope) -> Result<(), Problem> {
-        need_scope(&self.metrics, &self.scopes, scope)
+        need_scope(&self.state, &self.scopes, scope)
     }
 
     /// The same for a scope that there was not when a server's first key was made: whoever manages the keys has it.
@@ -146,7 +147,7 @@ impl FromRequestParts<ApiState> for OperatorAccess {
                 let Principal::Operator { scopes, .. } = principal else {
                     return Err(not_authenticated());
                 };
-                Ok(Self { key, scopes, metrics: Arc::clone(&state.metrics) })
+                Ok(Self { key, state: state.clone(), scopes })
             }
             other => {
                 let shown = shown.is_some();
@@ -209,11 +210,11 @@ impl FromRequestParts<ApiState> for Anyone {
     }
 }
 
-fn need_scope(metrics: &Metrics, scopes: &[String], scope: Scope) -> Result<(), Problem> {
+fn need_scope(state: &ApiState, scopes: &[String], scope: Scope) -> Result<(), Problem> {
     if scope.is_in(scopes) {
         return Ok(());
     }
-    metrics.keys_refused_total.of(KeyRefused::Scope).inc();
+    state.metrics.keys_refused_total.of(KeyRefused::Scope).inc();
     Err(Problem::new(
         ProblemCode::MissingScope,
         format!("This needs a key with the scope `{}`.", scope.word()),

@@ -1,6 +1,5 @@
 //! The people who answer.
 
-use axum::extract::State;
 use http::StatusCode;
 use protocol::conversation::Role;
 use protocol::ids::{AgentId, TenantId};
@@ -11,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::ApiState;
 use super::access::{Access, Anyone};
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::lookups::all_ends;
 use super::page::{Items, LIMIT_MAX, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Secret, name};
 use super::schema;
 use crate::auth::{Scope, Trier, token_hash};
-use crate::store::{AgentRow, Page, Record};
+use crate::store::{AgentRow, Page};
 
 /// Characters of a name.
 pub(crate) const NAME_CHARS_MAX: usize = 100;
@@ -90,27 +89,19 @@ impl From<AgentRow> for Agent {
 /// GET /v1/agents
 #[utoipa::path(get, path = "/v1/agents", tag = "agents", operation_id = "list_agents",
     params(PageQuery), responses((status = 200, body = Items<Agent>)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-    Asked(query): Asked<PageQuery>,
-) -> Result<Json<Items<Agent>>, Problem> {
+pub(crate) async fn list(access: Access, Asked(query): Asked<PageQuery>) -> Answer<Items<Agent>> {
     access.need(Role::Agent, Scope::AgentsRead)?;
     let page = query.parse()?;
-    let rows = state.store.agents(access.tenant, page).await?;
+    let rows = access.state.store.agents(access.tenant, page).await?;
     Ok(Json(Items::cut(rows, &page, |row| row.agent, Agent::from)))
 }
 
 /// GET /v1/agents/{agent_id}
 #[utoipa::path(get, path = "/v1/agents/{agent_id}", tag = "agents", operation_id = "get_agent",
     params(("agent_id" = String, Path)), responses((status = 200, body = Agent), (status = 404)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(agent): Id<AgentId>,
-) -> Result<Json<Agent>, Problem> {
+pub(crate) async fn get(access: Access, Id(agent): Id<AgentId>) -> Answer<Agent> {
     access.need(Role::Agent, Scope::AgentsRead)?;
-    Ok(Json(Agent::from(find(&state, access.tenant, agent).await?)))
+    Ok(Json(Agent::from(find(&access.state, access.tenant, agent).await?)))
 }
 
 /// PATCH /v1/agents/{agent_id}
@@ -120,18 +111,18 @@ pub(crate) async fn get(
     params(("agent_id" = String, Path)), request_body = AgentChange,
     responses((status = 200, body = Agent), (status = 403), (status = 404), (status = 409)))]
 pub(crate) async fn update(
-    State(state): State<ApiState>,
     access: Access,
     Id(agent): Id<AgentId>,
     Body { value: change, .. }: Body<AgentChange>,
-) -> Result<Json<Agent>, Problem> {
+) -> Answer<Agent> {
+    let state = &access.state;
     let myself = access.signed_in.as_ref().is_some_and(|me| me.agent.agent == agent);
     let only_name = change.role.is_none() && change.state.is_none() && change.capacity.is_none();
     if !(myself && only_name) {
         access.need(Role::Admin, Scope::AgentsWrite)?;
     }
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
-    let mut row = find(&state, access.tenant, agent).await?;
+    let mut row = find(state, access.tenant, agent).await?;
     let was = (row.role, row.active);
     if let Some(text) = &change.name {
         row.name = Personal::new(name("name", text.expose(), NAME_CHARS_MAX)?);
@@ -149,13 +140,13 @@ pub(crate) async fn update(
         access.person()?;
     }
     if was == (Role::Admin, true) && (row.role, row.active) != was {
-        keep_an_admin(&state, &row).await?;
+        keep_an_admin(state, &row).await?;
     }
-    let mut records = vec![Record::AgentChange(row.clone())];
+    let mut changes = vec![row.clone().change()];
     if was.1 && !row.active {
-        records.extend(all_ends(&state, row.tenant, row.agent, None).await?);
+        changes.extend(all_ends(state, row.tenant, row.agent, None).await?);
     }
-    state.carry_out(records).await?;
+    state.carry_out(changes).await?;
     Ok(Json(Agent::from(row)))
 }
 
@@ -164,16 +155,16 @@ pub(crate) async fn update(
     operation_id = "set_agent_password", params(("agent_id" = String, Path)),
     request_body = PasswordChange, responses((status = 204), (status = 401), (status = 422)))]
 pub(crate) async fn set_password(
-    State(state): State<ApiState>,
     access: Access,
     Anyone { address, .. }: Anyone,
     Id(agent): Id<AgentId>,
     Body { value: change, .. }: Body<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
+    let state = &access.state;
     let me = access.person()?;
     if me.agent.agent != agent {
         // Whether they exist says nothing here: nobody sets another's password.
-        find(&state, access.tenant, agent).await?;
+        find(state, access.tenant, agent).await?;
         return Err(Problem::new(ProblemCode::Forbidden, "Each sets their own password."));
     }
     // Whoever holds a stolen cookie must not guess the password with it.
@@ -192,16 +183,15 @@ pub(crate) async fn set_password(
         .hash(change.new_password.0)
         .await
         .map_err(|error| Problem::from(error).of_field("new_password"))?;
-    let (tenant, password_hash) = (access.tenant, hash);
+    let tenant = access.tenant;
     // Nobody begins a session with the former one meanwhile.
     let _turn = state.changes.of(tenant.as_bytes()).await;
-    if find(&state, tenant, agent).await?.password_hash != me.agent.password_hash {
+    if find(state, tenant, agent).await?.password_hash != me.agent.password_hash {
         return Err(Problem::field("current_password", "This is not your current password."));
     }
-    let mut records = vec![Record::Password { tenant, agent, password_hash }];
-    let others = all_ends(&state, tenant, agent, Some(me.session.session)).await?;
-    records.extend(others);
-    state.carry_out(records).await?;
+    let others = all_ends(state, tenant, agent, Some(me.session.session)).await?;
+    let password = AgentRow::password(tenant, agent, hash);
+    state.carry_out(password.into_iter().chain(others).collect()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,14 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::State;
 use http::StatusCode;
 use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use super::ApiState;
 use super::access::OperatorAccess;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::problem::{Problem, ProblemCode};
 use super::request::Body;
 use crate::auth::Scope;
@@ -121,7 +119,6 @@ impl From<Standing> for BackupState {
     request_body = NewBackup,
     responses((status = 202, body = BackupState), (status = 403), (status = 409), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Body { value: new, .. }: Body<NewBackup>,
 ) -> Result<(StatusCode, Json<BackupState>), Problem> {
@@ -139,25 +136,22 @@ pub(crate) async fn create(
         keep: bound("keep", new.keep, KEEP_MAX)?.and_then(|keep| usize::try_from(keep).ok()),
         keys_days: bound("keys_days", new.keys_days, KEYS_DAYS_MAX)?.unwrap_or(KEYS_DAYS),
     };
-    let (backups, keys_to) = (Arc::clone(&state.backups), wish.keys_to.clone());
+    let (backups, keys_to) = (Arc::clone(&access.state.backups), wish.keys_to.clone());
     // Folders may lie on disks that are slow to answer; a task is begun from there as well.
     let begun = tokio::task::spawn_blocking(move || backups.begin(wish)).await;
     let begun = begun.map_err(|_| Problem::internal())?;
     begun.map_err(|error| refused(&error, keys_to.as_deref()))?;
     tracing::info!(key_id = %access.key, "the operator has the server back itself up");
-    let standing = state.backups.standing().ok_or_else(Problem::internal)?;
+    let standing = access.state.backups.standing().ok_or_else(Problem::internal)?;
     Ok((StatusCode::ACCEPTED, Json(standing.into())))
 }
 
 /// GET /v1/backups/newest
 #[utoipa::path(get, path = "/v1/backups/newest", tag = "backups", operation_id = "get_newest_backup",
     responses((status = 200, body = BackupState), (status = 403), (status = 404)))]
-pub(crate) async fn newest(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-) -> Result<Json<BackupState>, Problem> {
+pub(crate) async fn newest(access: OperatorAccess) -> Answer<BackupState> {
     access.need_or_manage(Scope::BackupsCreate)?;
-    match state.backups.standing() {
+    match access.state.backups.standing() {
         Some(standing) => Ok(Json(standing.into())),
         None => Err(Problem::not_found("backup since the server's start")),
     }

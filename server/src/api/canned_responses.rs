@@ -1,6 +1,5 @@
 //! Canned responses: what an agent says often, prepared; their own, and those that all agents share.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use protocol::conversation::Role;
@@ -9,13 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::idempotency::{Idempotency, Keep};
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, bounded, name};
-use super::{ApiState, schema};
-use crate::store::record::Change;
-use crate::store::{CannedResponseRow, CannedWords, Record};
+use super::schema;
+use crate::store::{CannedResponseRow, CannedWords, Change};
 
 pub(super) const SHORTCUT_CHARS_MAX: usize = 32;
 pub(super) const TITLE_CHARS_MAX: usize = 80;
@@ -75,19 +73,15 @@ impl From<CannedResponseRow> for CannedResponse {
 }
 
 /// What this agent may see, the oldest first.
-async fn seen_by(state: &ApiState, access: &Access) -> Result<Vec<CannedResponseRow>, Problem> {
+async fn seen_by(access: &Access) -> Result<Vec<CannedResponseRow>, Problem> {
     let agent = access.person()?.agent.agent;
-    let mut rows = state.store.canned_responses(access.tenant).await?;
+    let mut rows = access.state.store.canned_responses(access.tenant).await?;
     rows.retain(|row| row.may_be_seen_by(agent));
     Ok(rows)
 }
 
-async fn find(
-    state: &ApiState,
-    access: &Access,
-    id: CannedResponseId,
-) -> Result<CannedResponseRow, Problem> {
-    let rows = seen_by(state, access).await?;
+async fn find(access: &Access, id: CannedResponseId) -> Result<CannedResponseRow, Problem> {
+    let rows = seen_by(access).await?;
     let row = rows.into_iter().find(|row| row.canned_response == id);
     row.ok_or_else(|| Problem::not_found("canned response"))
 }
@@ -127,11 +121,8 @@ fn is_free(rows: &[CannedResponseRow], new: &CannedResponseRow) -> Result<(), Pr
 #[utoipa::path(get, path = "/v1/canned-responses", tag = "canned-responses",
     operation_id = "list_canned_responses",
     responses((status = 200, body = Items<CannedResponse>)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-) -> Result<Json<Items<CannedResponse>>, Problem> {
-    let rows = seen_by(&state, &access).await?;
+pub(crate) async fn list(access: Access) -> Answer<Items<CannedResponse>> {
+    let rows = seen_by(&access).await?;
     Ok(Json(Items::all(rows.into_iter().map(CannedResponse::from).collect())))
 }
 
@@ -141,17 +132,17 @@ pub(crate) async fn list(
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = CannedResponse), (status = 403), (status = 409)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewCannedResponse>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     let agent = may_change(&access, new.personal)?;
     // Looked for and stored with nobody between.
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let make = async |keep: Option<Keep>| {
         let words = words(&new.shortcut, &new.title, &new.text)?;
-        let rows = seen_by(&state, &access).await?;
+        let rows = seen_by(&access).await?;
         if rows.len() >= RESPONSES_MAX {
             let words = "There are 500 canned responses. Delete some first.";
             return Err(Problem::new(ProblemCode::LimitReached, words));
@@ -161,27 +152,23 @@ pub(crate) async fn create(
         let row = CannedResponseRow::new(id, access.tenant, owner, words, state.now());
         is_free(&rows, &row)?;
         let made = Made { canned_response: id };
-        let mut records = vec![Record::Change(Change::create(row))];
+        let mut records = vec![Change::create(row)];
         records.extend(keep.map(|keep| keep.record(&made)).transpose()?);
         state.carry_out(records).await?;
         Ok(made)
     };
     let show = async |Made { canned_response }| {
-        Ok(CannedResponse::from(find(&state, &access, canned_response).await?))
+        Ok(CannedResponse::from(find(&access, canned_response).await?))
     };
-    once.once_shown(&state, (access.tenant, &access.owner()), &bytes, make, show).await
+    once.once_shown(state, (access.tenant, &access.owner()), &bytes, make, show).await
 }
 
 /// GET /v1/canned-responses/{canned_response_id}
 #[utoipa::path(get, path = "/v1/canned-responses/{canned_response_id}", tag = "canned-responses",
     operation_id = "get_canned_response", params(("canned_response_id" = String, Path)),
     responses((status = 200, body = CannedResponse), (status = 404)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(id): Id<CannedResponseId>,
-) -> Result<Json<CannedResponse>, Problem> {
-    Ok(Json(CannedResponse::from(find(&state, &access, id).await?)))
+pub(crate) async fn get(access: Access, Id(id): Id<CannedResponseId>) -> Answer<CannedResponse> {
+    Ok(Json(CannedResponse::from(find(&access, id).await?)))
 }
 
 /// PATCH /v1/canned-responses/{canned_response_id}
@@ -190,13 +177,13 @@ pub(crate) async fn get(
     request_body = CannedResponseChange,
     responses((status = 200, body = CannedResponse), (status = 403), (status = 404), (status = 409)))]
 pub(crate) async fn update(
-    State(state): State<ApiState>,
     access: Access,
     Id(id): Id<CannedResponseId>,
     Body { value: change, .. }: Body<CannedResponseChange>,
-) -> Result<Json<CannedResponse>, Problem> {
+) -> Answer<CannedResponse> {
+    let state = &access.state;
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
-    let known = find(&state, &access, id).await?;
+    let known = find(&access, id).await?;
     may_change(&access, known.is_personal())?;
     let before = known.words.expose().clone();
     let words = words(
@@ -205,9 +192,9 @@ pub(crate) async fn update(
         change.text.as_deref().unwrap_or(&before.text),
     )?;
     let row = known.with_words(words);
-    is_free(&seen_by(&state, &access).await?, &row)?;
+    is_free(&seen_by(&access).await?, &row)?;
     let columns = &["words", "shortcut_hash"];
-    state.carry_out(vec![Record::Change(Change::update(row.clone(), columns))]).await?;
+    state.carry_out(vec![Change::update(row.clone(), columns)]).await?;
     Ok(Json(CannedResponse::from(row)))
 }
 
@@ -217,14 +204,14 @@ pub(crate) async fn update(
     params(("canned_response_id" = String, Path)),
     responses((status = 204), (status = 403), (status = 404)))]
 pub(crate) async fn delete(
-    State(state): State<ApiState>,
     access: Access,
     Id(id): Id<CannedResponseId>,
 ) -> Result<StatusCode, Problem> {
+    let state = &access.state;
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
-    let known = find(&state, &access, id).await?;
+    let known = find(&access, id).await?;
     may_change(&access, known.is_personal())?;
-    state.carry_out(vec![Record::Change(Change::remove(known))]).await?;
+    state.carry_out(vec![Change::remove(known)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -233,13 +220,13 @@ pub(crate) async fn delete(
     tag = "canned-responses", operation_id = "use_canned_response",
     params(("canned_response_id" = String, Path)), responses((status = 204), (status = 404)))]
 pub(crate) async fn count(
-    State(state): State<ApiState>,
     access: Access,
     Id(id): Id<CannedResponseId>,
 ) -> Result<StatusCode, Problem> {
+    let state = &access.state;
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
-    let mut row = find(&state, &access, id).await?;
+    let mut row = find(&access, id).await?;
     row.used = row.used.saturating_add(1);
-    state.carry_out(vec![Record::Change(Change::update(row, &["used"]))]).await?;
+    state.carry_out(vec![Change::update(row, &["used"])]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

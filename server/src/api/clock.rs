@@ -1,14 +1,13 @@
 //! The server's clock as the operator sees it: retention destroys by it, so one that nothing explains is
 //! theirs to confirm.
 
-use axum::extract::State;
 use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::ApiState;
 use super::access::OperatorAccess;
 use super::date::{iso_day, iso_moment};
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::problem::{Problem, ProblemCode};
 use super::request::Body;
 use crate::auth::Scope;
@@ -41,12 +40,9 @@ pub(crate) struct Confirmation {
 /// GET /v1/clock
 #[utoipa::path(get, path = "/v1/clock", tag = "clock", operation_id = "get_clock",
     responses((status = 200, body = ClockState)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-) -> Result<Json<ClockState>, Problem> {
+pub(crate) async fn get(access: OperatorAccess) -> Answer<ClockState> {
     access.need(Scope::ClockConfirm)?;
-    Ok(Json(shape(&state).await?))
+    Ok(Json(shape(&access.state).await?))
 }
 
 /// POST /v1/clock/confirm
@@ -54,23 +50,13 @@ pub(crate) async fn get(
     request_body = Confirmation,
     responses((status = 200, body = ClockState), (status = 409), (status = 422)))]
 pub(crate) async fn confirm(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Body { value: word, .. }: Body<Confirmation>,
-) -> Result<Json<ClockState>, Problem> {
-    access.need(Scope::ClockConfirm)?;
-    let now = state.now();
-    looked_at_a_calendar(&word, now)?;
-    let act = ClockAct { key: access.key, wall: now, lower: false };
-    if !state.store.clock_act(act).await? {
-        return Err(Problem::new(
-            ProblemCode::Conflict,
-            "The latest trusted time lies after the clock: retention would destroy by that, not by what you confirm. If that time is wrong, lower it; otherwise correct the clock.",
-        ));
-    }
-    state.clock_trust.confirm(now, state.clock.instant());
+) -> Answer<ClockState> {
+    let refused = "The latest trusted time lies after the clock: retention would destroy by that, not by what you confirm. If that time is wrong, lower it; otherwise correct the clock.";
+    act(&access.state, &access, &word, false, refused).await?;
     tracing::info!(key_id = %access.key, "the operator confirmed the clock: sweeps go on by it");
-    Ok(Json(shape(&state).await?))
+    Ok(Json(shape(&access.state).await?))
 }
 
 /// POST /v1/clock/lower
@@ -78,34 +64,34 @@ pub(crate) async fn confirm(
     request_body = Confirmation,
     responses((status = 200, body = ClockState), (status = 409), (status = 422)))]
 pub(crate) async fn lower(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Body { value: word, .. }: Body<Confirmation>,
-) -> Result<Json<ClockState>, Problem> {
-    access.need(Scope::ClockConfirm)?;
-    let now = state.now();
-    looked_at_a_calendar(&word, now)?;
-    let act = ClockAct { key: access.key, wall: now, lower: true };
-    if !state.store.clock_act(act).await? {
-        return Err(Problem::new(
-            ProblemCode::Conflict,
-            "The latest trusted time stays: it does not lie after the clock, or something was destroyed by it.",
-        ));
-    }
-    state.clock_trust.confirm(now, state.clock.instant());
+) -> Answer<ClockState> {
+    let refused = "The latest trusted time stays: it does not lie after the clock, or something was destroyed by it.";
+    act(&access.state, &access, &word, true, refused).await?;
     tracing::warn!(key_id = %access.key, "the operator put the latest trusted time back to the clock's: what it hid is shown again");
-    Ok(Json(shape(&state).await?))
+    Ok(Json(shape(&access.state).await?))
 }
 
-/// Who has not looked at a calendar has not confirmed anything.
-fn looked_at_a_calendar(word: &Confirmation, now: UnixMillis) -> Result<(), Problem> {
-    if word.today == iso_day(now.day()) {
-        return Ok(());
+/// Has the operator's word count, if they looked at a calendar and the mark lets it.
+async fn act(
+    state: &ApiState,
+    access: &OperatorAccess,
+    word: &Confirmation,
+    lower: bool,
+    refused: &'static str,
+) -> Result<(), Problem> {
+    access.need(Scope::ClockConfirm)?;
+    let now = state.now();
+    if word.today != iso_day(now.day()) {
+        let words = "The server's clock says another day. Correct the clock, or look at the calendar again.";
+        return Err(Problem::field("today", words));
     }
-    Err(Problem::field(
-        "today",
-        "The server's clock says another day. Correct the clock, or look at the calendar again.",
-    ))
+    if !state.retention.clock_act(ClockAct { key: access.key, wall: now, lower }).await? {
+        return Err(Problem::new(ProblemCode::Conflict, refused));
+    }
+    state.clock_trust.confirm(now, state.clock.instant());
+    Ok(())
 }
 
 async fn shape(state: &ApiState) -> Result<ClockState, Problem> {

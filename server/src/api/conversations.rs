@@ -1,7 +1,6 @@
 //! Conversations: their state, and the acts that change it.
 
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use protocol::conversation::{ConversationState, Role};
@@ -14,13 +13,13 @@ use super::access::Access;
 use super::date::Moment;
 use super::etag::{IfMatch, Version};
 use super::idempotency::Idempotency;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::lookups::find;
 use super::page::{Items, one_of, page, shown};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id};
 use super::told::MESSAGES;
-use super::{ApiState, schema};
+use super::{Act, ApiState, schema};
 use crate::auth::Scope;
 use crate::store::{ConversationFilter, ConversationSearch, SearchOrder};
 
@@ -113,10 +112,10 @@ pub(crate) struct ConversationTags {
     operation_id = "list_conversations", params(ConversationsQuery),
     responses((status = 200, body = Items<Conversation>)))]
 pub(crate) async fn list(
-    State(state): State<ApiState>,
     access: Access,
     Asked(query): Asked<ConversationsQuery>,
-) -> Result<Json<Items<Conversation>>, Problem> {
+) -> Answer<Items<Conversation>> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::ConversationsRead)?;
     let limit = shown(query.limit)?;
     let order = match query.updated_after {
@@ -161,7 +160,7 @@ pub(crate) async fn list(
         SearchOrder::Newest(_) => conversation.to_string(),
         SearchOrder::Changed(_) => format!("{}.{conversation}", at.0),
     });
-    let mut shaper = Shaper::new(&state, access.tenant).await?;
+    let mut shaper = Shaper::new(state, access.tenant).await?;
     let mut items = Vec::with_capacity(found.rows.len());
     for row in found.rows {
         items.push(shaper.shape(row).await?);
@@ -190,23 +189,23 @@ pub(super) fn change_cursor(cursor: &str) -> Result<(UnixMillis, ConversationId)
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Conversation), (status = 404), (status = 409), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewConversation>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::ConversationsWrite)?;
     if let Some(me) = &access.signed_in {
         let counted = state.rates.agent_messages.take(&me.agent.agent);
-        access.told.note(&state, MESSAGES, counted)?;
+        access.told.note(state, MESSAGES, counted)?;
     }
     let owner = access.owner();
-    let begin = async |keep| begin(&state, &access, new, keep).await;
+    let begin = async |keep| begin(&access, new, keep).await;
     let show = async |Begun { conversation }| {
-        let row = find(&state, access.tenant, conversation).await?;
-        Shaper::new(&state, access.tenant).await?.shape(row).await
+        let row = find(state, access.tenant, conversation).await?;
+        Shaper::new(state, access.tenant).await?.shape(row).await
     };
-    once.once_shown(&state, (access.tenant, &owner), &bytes, begin, show).await
+    once.once_shown(state, (access.tenant, &owner), &bytes, begin, show).await
 }
 
 /// GET /v1/conversations/{conversation_id}
@@ -214,14 +213,13 @@ pub(crate) async fn create(
     operation_id = "get_conversation", params(("conversation_id" = String, Path)),
     responses((status = 200, body = Conversation), (status = 404)))]
 pub(crate) async fn get(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
 ) -> Result<(Extension<Version>, Json<Conversation>), Problem> {
     access.need(Role::Agent, Scope::ConversationsRead)?;
-    let row = find(&state, access.tenant, conversation).await?;
+    let row = find(&access.state, access.tenant, conversation).await?;
     let version = Version(row.version);
-    let mut shaper = Shaper::new(&state, access.tenant).await?;
+    let mut shaper = Shaper::new(&access.state, access.tenant).await?;
     Ok((Extension(version), Json(shaper.shape(row).await?)))
 }
 
@@ -231,14 +229,12 @@ pub(crate) async fn get(
     params(("conversation_id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 pub(crate) async fn close(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
-    state.live.close(&access.principal, conversation).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let _turn = may_change(&access, conversation, &seen).await?;
+    act(&access, conversation, Act::Close).await
 }
 
 /// POST /v1/conversations/{conversation_id}/reopen
@@ -247,14 +243,12 @@ pub(crate) async fn close(
     params(("conversation_id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 pub(crate) async fn reopen(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
-    state.live.reopen(&access.principal, conversation).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let _turn = may_change(&access, conversation, &seen).await?;
+    act(&access, conversation, Act::Reopen).await
 }
 
 /// POST /v1/conversations/{conversation_id}/assign
@@ -264,22 +258,14 @@ pub(crate) async fn reopen(
     request_body = Assignment,
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 pub(crate) async fn assign(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
     Body { value: to, .. }: Body<Assignment>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
-    match to.agent_id {
-        Some(agent) => colleague(&state, access.tenant, agent).await?,
-        // A key is nobody who could take it.
-        None => drop(access.person().map_err(|_| {
-            Problem::field("agent_id", "A key names the agent who gets the conversation.")
-        })?),
-    }
-    state.live.assign(&access.principal, conversation, to.agent_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let _turn = may_change(&access, conversation, &seen).await?;
+    receiver(&access, to.agent_id).await?;
+    act(&access, conversation, Act::Assign(to.agent_id)).await
 }
 
 /// POST /v1/conversations/{conversation_id}/transfer
@@ -289,16 +275,14 @@ pub(crate) async fn assign(
     request_body = TransferTo,
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 pub(crate) async fn transfer(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
     Body { value: to, .. }: Body<TransferTo>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
-    colleague(&state, access.tenant, to.agent_id).await?;
-    state.live.transfer(&access.principal, conversation, to.agent_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let _turn = may_change(&access, conversation, &seen).await?;
+    colleague(&access.state, access.tenant, to.agent_id).await?;
+    act(&access, conversation, Act::Transfer(to.agent_id)).await
 }
 
 /// POST /v1/conversations/{conversation_id}/take-over
@@ -308,21 +292,14 @@ pub(crate) async fn transfer(
     request_body = TakeOver,
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 pub(crate) async fn take_over(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
     Body { value: over, .. }: Body<TakeOver>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
-    match over.agent_id {
-        Some(agent) => colleague(&state, access.tenant, agent).await?,
-        None => drop(access.person().map_err(|_| {
-            Problem::field("agent_id", "A key names the agent who gets the conversation.")
-        })?),
-    }
-    state.live.take_over(&access.principal, conversation, over.from, over.agent_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let _turn = may_change(&access, conversation, &seen).await?;
+    receiver(&access, over.agent_id).await?;
+    act(&access, conversation, Act::TakeOver { from: over.from, to: over.agent_id }).await
 }
 
 /// POST /v1/conversations/{conversation_id}/withdraw
@@ -331,14 +308,12 @@ pub(crate) async fn take_over(
     params(("conversation_id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = 404), (status = 409), (status = 412)))]
 pub(crate) async fn withdraw(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
-    state.live.withdraw(&access.principal, conversation).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let _turn = may_change(&access, conversation, &seen).await?;
+    act(&access, conversation, Act::Withdraw).await
 }
 
 /// PUT /v1/conversations/{conversation_id}/tags
@@ -348,13 +323,13 @@ pub(crate) async fn withdraw(
     request_body = ConversationTags,
     responses((status = 204), (status = 404), (status = 422), (status = 412)))]
 pub(crate) async fn set_tags(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
     Body { value: mut wanted, .. }: Body<ConversationTags>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&state, &access, conversation, &seen).await?;
+    let state = &access.state;
+    let _turn = may_change(&access, conversation, &seen).await?;
     wanted.tags.sort_unstable();
     wanted.tags.dedup();
     if wanted.tags.len() > TAGS_MAX {
@@ -366,22 +341,40 @@ pub(crate) async fn set_tags(
     if !wanted.tags.iter().all(|tag| known.iter().any(|row| row.tag == *tag)) {
         return Err(Problem::field("tags", "Each must be the id of a label. See /v1/tags."));
     }
-    state.live.set_tags(&access.principal, conversation, wanted.tags).await?;
-    Ok(StatusCode::NO_CONTENT)
+    act(&access, conversation, Act::SetTags(wanted.tags)).await
 }
 
 /// Whether the caller may change it, and it is still what they saw. Changes over REST come one after the other.
 async fn may_change<'a>(
-    state: &'a ApiState,
-    access: &Access,
+    access: &'a Access,
     conversation: ConversationId,
     seen: &IfMatch,
 ) -> Result<MutexGuard<'a, ()>, Problem> {
     access.need(Role::Agent, Scope::ConversationsWrite)?;
-    let turn = state.moves.of(conversation.as_bytes()).await;
-    let row = find(state, access.tenant, conversation).await?;
+    let turn = access.state.moves.of(conversation.as_bytes()).await;
+    let row = find(&access.state, access.tenant, conversation).await?;
     seen.check(row.version)?;
     Ok(turn)
+}
+
+async fn act(
+    access: &Access,
+    conversation: ConversationId,
+    act: Act,
+) -> Result<StatusCode, Problem> {
+    access.state.live.act(&access.principal, conversation, act).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is to have it: this agent, or whoever asks.
+async fn receiver(access: &Access, agent: Option<AgentId>) -> Result<(), Problem> {
+    match agent {
+        Some(agent) => colleague(&access.state, access.tenant, agent).await,
+        // A key is nobody who could take it.
+        None => access.person().map(drop).map_err(|_| {
+            Problem::field("agent_id", "A key names the agent who gets the conversation.")
+        }),
+    }
 }
 
 async fn colleague(state: &ApiState, tenant: TenantId, agent: AgentId) -> Result<(), Problem> {

@@ -2,8 +2,10 @@
 
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Deserializer, de};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+
+use crate::clock::utc;
 
 /// Unix milliseconds up to the end of the calendar's last year, 9999.
 pub(crate) const MOMENT_MAX: u64 = 253_402_300_799_999;
@@ -37,13 +39,6 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// `2026-11-24T02:04:19.999Z`.
-pub(crate) fn rfc3339(at: UnixMillis) -> String {
-    let at = utc(at);
-    let (hour, minute, second, ms) = at.time().as_hms_milli();
-    format!("{}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z", at.date())
-}
-
 /// `2026-11-24`.
 pub(crate) fn iso_day(day: Day) -> String {
     utc(day.start()).date().to_string()
@@ -56,15 +51,10 @@ pub(crate) fn iso_moment(at: UnixMillis) -> String {
     format!("{} {hour:02}:{minute:02}:{second:02} UTC", at.date())
 }
 
-/// What lies beyond the calendar's last year, 9999, is its last moment.
-fn utc(at: UnixMillis) -> OffsetDateTime {
-    let since = Duration::milliseconds(i64::try_from(at.0).unwrap_or(i64::MAX));
-    OffsetDateTime::UNIX_EPOCH.saturating_add(since)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::rfc3339;
 
     #[test]
     fn a_moment_is_read_as_a_number_or_as_text_with_any_offset() {

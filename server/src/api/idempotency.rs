@@ -13,7 +13,7 @@ use super::ApiState;
 use super::json::to_json;
 use super::problem::{Problem, ProblemCode};
 use crate::keys::content_hash;
-use crate::store::{AnswerRow, Beside, Record, Write};
+use crate::store::{AnswerRow, Beside, Change, Write};
 
 pub(super) const KEY_BYTES_MAX: usize = 255;
 
@@ -59,17 +59,17 @@ impl Idempotency {
         tenant: TenantId,
         owner: &str,
         body: &[u8],
-        make: impl Future<Output = Result<(Vec<Record>, T), Problem>>,
+        make: impl Future<Output = Result<(Vec<Change>, T), Problem>>,
     ) -> Result<Response, Problem> {
         let slot = match self.before(state, tenant, owner, body).await? {
             Before::Unnamed => None,
             Before::Answered(answer) => return Ok(self.created(answer, true)),
             Before::New(slot) => Some(slot),
         };
-        let (mut records, answer) = make.await?;
+        let (mut changes, answer) = make.await?;
         let json = to_json(&answer)?;
-        records.extend(slot.as_ref().map(|slot| Record::Answer(slot.keep.with(json.clone()))));
-        state.carry_out(records).await?;
+        changes.extend(slot.as_ref().map(|slot| slot.keep.change(json.clone())));
+        state.carry_out(changes).await?;
         Ok(self.created(json, false))
     }
 
@@ -152,7 +152,7 @@ impl Idempotency {
                 let row = AnswerRow { tenant, key: kept_as, request, answer: Vec::new(), at };
                 Ok(Before::New(Slot { keep: Keep(row), _turn: turn }))
             }
-            Some((before, answer)) if before == request => Ok(Before::Answered(answer)),
+            Some(kept) if kept.request == request => Ok(Before::Answered(kept.answer)),
             Some(_) => Err(Problem::new(
                 ProblemCode::IdempotencyConflict,
                 "This Idempotency-Key came before with another request. Use a new key.",
@@ -182,14 +182,14 @@ struct Slot<'a> {
 pub(crate) struct Keep(AnswerRow);
 
 impl Keep {
-    fn with(&self, answer: Vec<u8>) -> AnswerRow {
-        AnswerRow { answer, ..self.0.clone() }
+    fn change(&self, answer: Vec<u8>) -> Change {
+        Change::create(AnswerRow { answer, ..self.0.clone() })
     }
 
     /// Keeps this of an answer.
-    pub(crate) fn record<T: Serialize>(self, of: &T) -> Result<Record, Problem> {
+    pub(crate) fn record<T: Serialize>(self, of: &T) -> Result<Change, Problem> {
         let answer = serde_json::to_vec(of).map_err(|_| Problem::internal())?;
-        Ok(Record::Answer(self.with(answer)))
+        Ok(self.change(answer))
     }
 
     /// Keeps what `of` makes of the place of a message, with the message.
@@ -200,7 +200,7 @@ impl Keep {
         Beside::new(move |seq| {
             // Ids and numbers: there is nothing in them that JSON does not take.
             let answer = serde_json::to_vec(&of(seq)).unwrap_or_default();
-            Write::Record(Box::new(Record::Answer(self.with(answer))))
+            Write::Record(self.change(answer))
         })
     }
 }

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::access::{Access, Anyone};
 use super::agents::NAME_CHARS_MAX;
 use super::idempotency::Idempotency;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret, name};
 use super::sessions::{self, ACCOUNTS_MAX, Proof, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, normal_email, token_hash};
-use crate::store::{AgentRow, InvitationRow, Record};
+use crate::store::{AgentRow, Change, InvitationRow};
 
 /// Milliseconds that an invitation holds: a week.
 const INVITATION_MS: u64 = 7 * 24 * 60 * 60 * 1000;
@@ -103,12 +103,9 @@ pub(crate) struct Acceptance {
 /// GET /v1/invitations
 #[utoipa::path(get, path = "/v1/invitations", tag = "invitations", operation_id = "list_invitations",
     responses((status = 200, body = Items<Invitation>), (status = 403)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-) -> Result<Json<Items<Invitation>>, Problem> {
+pub(crate) async fn list(access: Access) -> Answer<Items<Invitation>> {
     access.need(Role::Admin, Scope::AgentsRead)?;
-    let items = open(&state, access.tenant).await?.into_iter().map(|row| Invitation {
+    let items = open(&access.state, access.tenant).await?.into_iter().map(|row| Invitation {
         invitation_id: row.invitation,
         email: row.email,
         role: row.role,
@@ -125,7 +122,6 @@ pub(crate) async fn list(
     request_body = NewInvitation, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = IssuedInvitation), (status = 403), (status = 409)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewInvitation>,
@@ -135,8 +131,8 @@ pub(crate) async fn create(
         // A program that could make an admin could make itself keys of every scope.
         access.person()?;
     }
-    let create = invite(&state, access.tenant, new);
-    once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+    let create = invite(&access.state, access.tenant, new);
+    once.once(&access.state, access.tenant, &access.owner(), &bytes, create).await
 }
 
 /// An invitation and its link. An open one for the same address ends with it; a deactivated agent may be invited again.
@@ -144,7 +140,7 @@ pub(crate) async fn invite(
     state: &ApiState,
     tenant: TenantId,
     new: NewInvitation,
-) -> Result<(Vec<Record>, IssuedInvitation), Problem> {
+) -> Result<(Vec<Change>, IssuedInvitation), Problem> {
     let email = normal_email(new.email.expose())?;
     let (former, others): (Vec<_>, Vec<_>) =
         open(state, tenant).await?.into_iter().partition(|row| row.email == email);
@@ -175,8 +171,8 @@ pub(crate) async fn invite(
         link: Personal::new(link),
         expires_at: row.expires_at,
     };
-    let ends = former.iter().map(the_end);
-    Ok((ends.chain([Record::Invitation(row)]).collect(), issued))
+    let ends = former.into_iter().map(Change::remove);
+    Ok((ends.chain([Change::create(row)]).collect(), issued))
 }
 
 /// DELETE /v1/invitations/{invitation_id}
@@ -184,16 +180,14 @@ pub(crate) async fn invite(
     operation_id = "delete_invitation", params(("invitation_id" = String, Path)),
     responses((status = 204), (status = 404)))]
 pub(crate) async fn delete(
-    State(state): State<ApiState>,
     access: Access,
     Id(invitation): Id<InvitationId>,
 ) -> Result<StatusCode, Problem> {
     access.need(Role::Admin, Scope::AgentsWrite)?;
-    let all = state.store.invitations(access.tenant).await?;
-    if !all.iter().any(|row| row.invitation == invitation) {
-        return Err(Problem::not_found("invitation"));
-    }
-    state.store.invitation_delete(access.tenant, invitation).await?;
+    let mut all = access.state.store.invitations(access.tenant).await?.into_iter();
+    let row = all.find(|row| row.invitation == invitation);
+    let row = row.ok_or_else(|| Problem::not_found("invitation"))?;
+    access.state.carry_out(vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -232,7 +226,7 @@ pub(crate) async fn accept(
         agent,
         tenant: row.tenant,
         name: Personal::new(agent_name),
-        email: row.email,
+        email: row.email.clone(),
         role: row.role,
         active: true,
         capacity: state.agent_capacity,
@@ -241,14 +235,13 @@ pub(crate) async fn accept(
         created_at,
     };
     let mut taken = if former.is_some() {
-        let (tenant, agent_id) = (agent.tenant, agent.agent);
-        let password = Record::Password { tenant, agent: agent_id, password_hash };
-        vec![Record::AgentChange(agent.clone()), password]
+        let password = AgentRow::password(agent.tenant, agent.agent, password_hash);
+        std::iter::once(agent.clone().change()).chain(password).collect()
     } else {
-        vec![Record::Agent(agent.clone())]
+        vec![Change::create(agent.clone())]
     };
     // Two at once: an invitation ends once, so one of them is refused.
-    taken.push(Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation });
+    taken.push(Change::remove(row));
     sessions::begin(&state, agent, anyone, Proof::Invitation(taken)).await
 }
 
@@ -275,10 +268,6 @@ async fn former_account(
         .naming("email")),
         deactivated => Ok(deactivated),
     }
-}
-
-fn the_end(row: &InvitationRow) -> Record {
-    Record::InvitationEnd { tenant: row.tenant, invitation: row.invitation }
 }
 
 async fn by_token(state: &ApiState, token: &Secret) -> Result<InvitationRow, Problem> {

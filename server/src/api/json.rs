@@ -9,8 +9,8 @@ use protocol::time::UnixMillis;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::date::rfc3339;
 use super::problem::Problem;
+use crate::clock::rfc3339;
 
 /// Fields that are moments and do not end in `_at`.
 const OTHERS: [&str; 2] = ["trusted_until", "waiting_since"];
@@ -21,6 +21,9 @@ pub(crate) const TOLD_AS_IT_IS: &str = "refused_origins";
 /// An answer, or what is kept of one.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
+
+/// What most handlers come to.
+pub(crate) type Answer<T> = Result<Json<T>, Problem>;
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {

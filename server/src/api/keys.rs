@@ -1,6 +1,5 @@
 //! API keys: programs of an Organization, each with the scopes it needs.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use protocol::conversation::Role;
@@ -11,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::idempotency::Idempotency;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
-use super::{ApiState, schema};
+use super::schema;
 use crate::auth::{Scope, new_tenant_key};
-use crate::store::{KeyRow, Record};
+use crate::store::{Change, KeyRow};
 
 /// Characters of a key's name.
 pub(crate) const NAME_CHARS_MAX: usize = 100;
@@ -70,12 +69,9 @@ impl From<KeyRow> for Key {
 /// GET /v1/keys
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", operation_id = "list_keys",
     responses((status = 200, body = Items<Key>), (status = 403)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-) -> Result<Json<Items<Key>>, Problem> {
+pub(crate) async fn list(access: Access) -> Answer<Items<Key>> {
     admin(&access)?;
-    let rows = state.store.keys(Some(access.tenant)).await?;
+    let rows = access.state.store.keys(Some(access.tenant)).await?;
     Ok(Json(Items::all(rows.into_iter().map(Key::from).collect())))
 }
 
@@ -84,11 +80,11 @@ pub(crate) async fn list(
     request_body = NewKey, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = IssuedKey), (status = 403), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewKey>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     admin(&access)?;
     let create = async {
         let scopes = check_scopes(&new.scopes, Scope::TENANT)?;
@@ -105,25 +101,19 @@ pub(crate) async fn create(
             created_at: state.now(),
         };
         let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
-        Ok((vec![Record::Key(row)], issued))
+        Ok((vec![Change::create(row)], issued))
     };
-    once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+    once.once(state, access.tenant, &access.owner(), &bytes, create).await
 }
 
 /// DELETE /v1/keys/{key_id}
 #[utoipa::path(delete, path = "/v1/keys/{key_id}", tag = "keys", operation_id = "delete_key",
     params(("key_id" = String, Path)), responses((status = 204), (status = 404)))]
-pub(crate) async fn delete(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(key): Id<KeyId>,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(access: Access, Id(key): Id<KeyId>) -> Result<StatusCode, Problem> {
     admin(&access)?;
-    let rows = state.store.keys(Some(access.tenant)).await?;
-    if !rows.iter().any(|row| row.key == key) {
-        return Err(Problem::not_found("key"));
-    }
-    state.store.key_delete(Some(access.tenant), key).await?;
+    let mut rows = access.state.store.keys(Some(access.tenant)).await?.into_iter();
+    let row = rows.find(|row| row.key == key).ok_or_else(|| Problem::not_found("key"))?;
+    access.state.carry_out(vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

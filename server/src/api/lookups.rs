@@ -5,7 +5,7 @@ use protocol::time::Day;
 
 use super::ApiState;
 use super::problem::Problem;
-use crate::store::{ConversationRow, Record, SessionRow};
+use crate::store::{Change, ConversationRow, SessionRow};
 
 /// The header, if it is of this Organization.
 pub(crate) async fn find(
@@ -28,13 +28,7 @@ pub(crate) async fn all_ends(
     tenant: TenantId,
     agent: AgentId,
     but: Option<SessionId>,
-) -> Result<Vec<Record>, Problem> {
+) -> Result<Vec<Change>, Problem> {
     let rows = state.store.sessions(tenant, agent).await?;
-    Ok(rows.iter().filter(|row| Some(row.session) != but).map(the_end).collect())
-}
-
-/// The end of this one.
-pub(crate) fn the_end(row: &SessionRow) -> Record {
-    let SessionRow { tenant, agent, session, .. } = *row;
-    Record::SessionEnd { tenant, agent, session }
+    Ok(rows.iter().filter(|row| Some(row.session) != but).map(SessionRow::end).collect())
 }

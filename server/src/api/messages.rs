@@ -1,6 +1,5 @@
 //! Messages: read through the gate, said through the hub.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use protocol::conversation::Role;
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::access::Access;
 use super::date::iso_day;
 use super::idempotency::{Idempotency, Keep};
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::lookups::{find, today};
 use super::page::{Items, shown};
 use super::problem::{Problem, ProblemCode};
@@ -163,20 +162,20 @@ pub(crate) struct PrivacyTag {
     operation_id = "list_messages", params(("conversation_id" = String, Path), MessagesQuery),
     responses((status = 200, body = Items<Message>), (status = 404)))]
 pub(crate) async fn list(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     Asked(query): Asked<MessagesQuery>,
-) -> Result<Json<Items<Message>>, Problem> {
+) -> Answer<Items<Message>> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::ConversationsRead)?;
     let limit = shown(query.limit)?;
-    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let gate = Gate::open(state, access.tenant, conversation).await?;
     if let Some(after) = query.after {
         if query.before.is_some() {
             let words = "`before` and `after` lead into two directions. Send one of them.";
             return Err(Problem::new(ProblemCode::MalformedQuery, words).naming("after"));
         }
-        return newer(&state, (access.tenant, conversation), &gate, Seq(after), limit).await;
+        return newer(state, (access.tenant, conversation), &gate, Seq(after), limit).await;
     }
     let before = query.before.map(Seq);
     let sight = Sight::Shown(Reader::Agents, gate.today);
@@ -221,14 +220,13 @@ async fn newer(
     params(("conversation_id" = String, Path), ("message_id" = String, Path)),
     responses((status = 200, body = Message), (status = 404)))]
 pub(crate) async fn get(
-    State(state): State<ApiState>,
     access: Access,
     Ids(conversation, message): Ids<ConversationId, MessageId>,
-) -> Result<Json<Message>, Problem> {
+) -> Answer<Message> {
     access.need(Role::Agent, Scope::ConversationsRead)?;
-    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let gate = Gate::open(&access.state, access.tenant, conversation).await?;
     let kept = Kept { message, seq: Seq(1) };
-    Ok(Json(gate.find(&state, access.tenant, conversation, kept).await?))
+    Ok(Json(gate.find(&access.state, access.tenant, conversation, kept).await?))
 }
 
 /// POST /v1/conversations/{conversation_id}/messages
@@ -237,23 +235,23 @@ pub(crate) async fn get(
     params(("conversation_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Message), (status = 404), (status = 409), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewMessage>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::ConversationsWrite)?;
     if let Some(me) = &access.signed_in {
         // As over the socket, and together with it. A program's messages are requests of its key.
         let counted = state.rates.agent_messages.take(&me.agent.agent);
-        access.told.note(&state, MESSAGES, counted)?;
+        access.told.note(state, MESSAGES, counted)?;
     }
-    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let gate = Gate::open(state, access.tenant, conversation).await?;
     let owner = access.owner();
-    let say = async |keep| say(&state, &access, conversation, new, keep).await;
-    let show = async |kept: Kept| gate.find(&state, access.tenant, conversation, kept).await;
-    once.once_shown(&state, (access.tenant, &owner), &bytes, say, show).await
+    let say = async |keep| say(&access, conversation, new, keep).await;
+    let show = async |kept: Kept| gate.find(state, access.tenant, conversation, kept).await;
+    once.once_shown(state, (access.tenant, &owner), &bytes, say, show).await
 }
 
 /// What is kept of the answer to a message, for a request that comes again: where it stands, not what
@@ -281,14 +279,13 @@ pub(crate) fn checked_text<'t>(
 }
 
 async fn say(
-    state: &ApiState,
     access: &Access,
     conversation: ConversationId,
     new: NewMessage,
     keep: Option<Keep>,
 ) -> Result<Kept, Problem> {
     let text = checked_text("text", &new.text)?;
-    let message = new.message_id.unwrap_or_else(|| MessageId::from_uuid(state.new_uuid()));
+    let message = new.message_id.unwrap_or_else(|| MessageId::from_uuid(access.state.new_uuid()));
     if !message.is_v7() {
         return Err(Problem::field("message_id", "It must be a version 7 UUID."));
     }
@@ -301,7 +298,7 @@ async fn say(
         visibility: new.visibility.unwrap_or(Visibility::Everyone),
     };
     let beside = keep.map(|keep| keep.beside(move |seq| Kept { message, seq }));
-    let (seq, _) = state.live.say(&access.principal, said, beside).await?;
+    let (seq, _) = access.state.live.say(&access.principal, said, beside).await?;
     Ok(Kept { message, seq })
 }
 
@@ -312,18 +309,18 @@ async fn say(
         (status = 200, content((Transcript = "application/json"), (String = "text/plain"))),
         (status = 404)))]
 pub(crate) async fn transcript(
-    State(state): State<ApiState>,
     access: Access,
     Id(conversation): Id<ConversationId>,
     Asked(query): Asked<TranscriptQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::ConversationsRead)?;
-    let gate = Gate::open(&state, access.tenant, conversation).await?;
+    let gate = Gate::open(state, access.tenant, conversation).await?;
     // Who may see everything but notes is a visitor.
     let reader = if query.notes { Reader::Agents } else { Reader::Visitor };
     let sight = Sight::Shown(reader, gate.today);
-    let (rows, truncated) = all_messages(&state, access.tenant, conversation, sight).await?;
+    let (rows, truncated) = all_messages(state, access.tenant, conversation, sight).await?;
     let messages: Vec<Message> = rows.iter().filter_map(|row| gate.show(row)).collect();
     let vary = (header::VARY, HeaderValue::from_static("accept"));
     let wanted = |kind| head::wanted(&headers, header::ACCEPT, kind);
@@ -332,7 +329,7 @@ pub(crate) async fn transcript(
         let transcript = Transcript { conversation_id: conversation, messages, truncated };
         return Ok(([vary], Json(transcript)).into_response());
     }
-    let names = names(&state, access.tenant, &messages).await?;
+    let names = names(state, access.tenant, &messages).await?;
     let text = plain(&messages, truncated, &names);
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind), vary], text).into_response())
@@ -344,13 +341,12 @@ pub(crate) async fn transcript(
     params(("conversation_id" = String, Path), ("message_id" = String, Path)),
     responses((status = 200, body = PrivacyTag), (status = 404)))]
 pub(crate) async fn tag(
-    State(state): State<ApiState>,
     access: Access,
     Ids(conversation, message): Ids<ConversationId, MessageId>,
-) -> Result<Json<PrivacyTag>, Problem> {
+) -> Answer<PrivacyTag> {
     access.need(Role::Agent, Scope::ConversationsRead)?;
-    let gate = Gate::open(&state, access.tenant, conversation).await?;
-    let row = state.store.message(access.tenant, conversation, message, Seq(0)).await?;
+    let gate = Gate::open(&access.state, access.tenant, conversation).await?;
+    let row = access.state.store.message(access.tenant, conversation, message, Seq(0)).await?;
     let row =
         row.filter(|row| gate.show(row).is_some()).ok_or_else(|| Problem::not_found("message"))?;
     let tag = row.envelope().tag();

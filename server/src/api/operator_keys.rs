@@ -1,6 +1,5 @@
 //! Keys of the operator: their programs and people, each with the scopes it needs.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use protocol::ids::KeyId;
@@ -9,15 +8,15 @@ use serde::Deserialize;
 
 use super::access::OperatorAccess;
 use super::idempotency::Idempotency;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::keys::{IssuedKey, KEYS_MAX, Key, NAME_CHARS_MAX, check_scopes, too_many};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
+use super::schema;
 use super::tenants::NO_TENANT;
-use super::{ApiState, schema};
 use crate::auth::{Scope, new_operator_key};
-use crate::store::{KeyRow, Record};
+use crate::store::{Change, KeyRow};
 
 /// A new key of the operator.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -32,12 +31,9 @@ pub(crate) struct NewOperatorKey {
 /// GET /v1/operator-keys
 #[utoipa::path(get, path = "/v1/operator-keys", tag = "operator-keys",
     operation_id = "list_operator_keys", responses((status = 200, body = Items<Key>), (status = 403)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-) -> Result<Json<Items<Key>>, Problem> {
+pub(crate) async fn list(access: OperatorAccess) -> Answer<Items<Key>> {
     access.need(Scope::OperatorKeysManage)?;
-    let rows = state.store.keys(None).await?;
+    let rows = access.state.store.keys(None).await?;
     Ok(Json(Items::all(rows.into_iter().map(Key::from).collect())))
 }
 
@@ -47,11 +43,11 @@ pub(crate) async fn list(
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = IssuedKey), (status = 403), (status = 409), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewOperatorKey>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Scope::OperatorKeysManage)?;
     let create = async {
         let scopes = check_scopes(&new.scopes, Scope::OPERATOR)?;
@@ -73,9 +69,9 @@ pub(crate) async fn create(
         };
         tracing::info!(key_id = %row.key, by_key_id = %access.key, "an operator key is made");
         let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
-        Ok((vec![Record::Key(row)], issued))
+        Ok((vec![Change::create(row)], issued))
     };
-    once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
+    once.once(state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }
 
 /// DELETE /v1/operator-keys/{key_id}
@@ -83,25 +79,23 @@ pub(crate) async fn create(
     operation_id = "delete_operator_key", params(("key_id" = String, Path)),
     responses((status = 204), (status = 403), (status = 404), (status = 409)))]
 pub(crate) async fn delete(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Id(key): Id<KeyId>,
 ) -> Result<StatusCode, Problem> {
+    let state = &access.state;
     access.need(Scope::OperatorKeysManage)?;
     // Two that delete each other at the same time would leave nobody who can make another.
     let _turn = state.changes.of(NO_TENANT.as_bytes()).await;
-    let rows = state.store.keys(None).await?;
-    if !rows.iter().any(|row| row.key == key) {
-        return Err(Problem::not_found("key"));
-    }
-    let manages = |row: &KeyRow| Scope::OperatorKeysManage.is_in(&row.scopes);
-    if !rows.iter().any(|row| row.key != key && manages(row)) {
+    let (mut gone, others): (Vec<_>, Vec<_>) =
+        state.store.keys(None).await?.into_iter().partition(|row| row.key == key);
+    let row = gone.pop().ok_or_else(|| Problem::not_found("key"))?;
+    if !others.iter().any(|row| Scope::OperatorKeysManage.is_in(&row.scopes)) {
         return Err(Problem::new(
             ProblemCode::LastKey,
             "This is the last key that may manage operator keys. Make another one first.",
         ));
     }
-    state.store.key_delete(None, key).await?;
+    state.carry_out(vec![Change::remove(row)]).await?;
     tracing::info!(key_id = %key, by_key_id = %access.key, "an operator key was deleted");
     Ok(StatusCode::NO_CONTENT)
 }

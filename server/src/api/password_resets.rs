@@ -18,7 +18,7 @@ use super::request::{Body, Id, Secret};
 use super::sessions::{self, Proof, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, token_hash};
-use crate::store::{AgentRow, PasswordResetRow, Record};
+use crate::store::{AgentRow, PasswordResetRow};
 
 /// Milliseconds that a link holds: a day.
 const PASSWORD_RESET_MS: u64 = 24 * 60 * 60 * 1000;
@@ -78,19 +78,15 @@ pub(crate) struct NewPassword {
 #[utoipa::path(post, path = "/v1/agents/{agent_id}/password-reset", tag = "agents",
     operation_id = "create_password_reset", params(("agent_id" = String, Path)),
     responses((status = 201, body = IssuedPasswordReset), (status = 403), (status = 404), (status = 409)))]
-pub(crate) async fn create(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(agent): Id<AgentId>,
-) -> Result<Response, Problem> {
+pub(crate) async fn create(access: Access, Id(agent): Id<AgentId>) -> Result<Response, Problem> {
     access.need(Role::Admin, Scope::AgentsWrite)?;
-    let row = state.store.agent(access.tenant, agent).await?;
+    let row = access.state.store.agent(access.tenant, agent).await?;
     let row = row.ok_or_else(|| Problem::not_found("agent"))?;
     if row.role == Role::Admin {
         // A program that could become an admin could make itself keys of every scope.
         access.person()?;
     }
-    reset(&state, row).await
+    reset(&access.state, row).await
 }
 
 /// POST /v1/tenants/{tenant_id}/password-resets
@@ -101,15 +97,14 @@ pub(crate) async fn create(
     params(("tenant_id" = String, Path)),
     responses((status = 201, body = IssuedPasswordReset), (status = 404), (status = 409), (status = 422)))]
 pub(crate) async fn create_for_tenant(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Id(tenant): Id<TenantId>,
     Body { value: by, .. }: Body<ForgottenBy>,
 ) -> Result<Response, Problem> {
     access.need(Scope::TenantsWrite)?;
-    let accounts = sessions::accounts(&state, by.email.expose()).await?;
+    let accounts = sessions::accounts(&access.state, by.email.expose()).await?;
     let row = accounts.into_iter().find(|account| account.tenant == tenant);
-    reset(&state, row.ok_or_else(|| Problem::not_found("agent"))?).await
+    reset(&access.state, row.ok_or_else(|| Problem::not_found("agent"))?).await
 }
 
 async fn reset(state: &ApiState, agent: AgentRow) -> Result<Response, Problem> {
@@ -128,7 +123,7 @@ async fn reset(state: &ApiState, agent: AgentRow) -> Result<Response, Problem> {
         created_at: now,
         expires_at: now.plus_ms(PASSWORD_RESET_MS),
     };
-    state.carry_out(vec![Record::PasswordReset(row)]).await?;
+    state.carry_out(vec![row.issue()]).await?;
     tracing::info!(agent_id = %row.agent, tenant_id = %row.tenant, "a link to set a new password was made");
     let link =
         format!("{}/#/password-resets/{}", state.public_url.as_str(), secret.text.expose_secret());
@@ -171,13 +166,11 @@ pub(crate) async fn use_up(
         .hash(new.password.0)
         .await
         .map_err(|error| Problem::from(error).of_field("password"))?;
-    let PasswordResetRow { tenant, agent: id, secret, .. } = link;
+    let PasswordResetRow { tenant, agent: id, .. } = link;
     // Two at once: a link ends once, so one of them is refused.
-    let records = vec![
-        Record::PasswordResetEnd { tenant, agent: id, secret },
-        Record::Password { tenant, agent: id, password_hash },
-    ];
-    let answer = sessions::begin(&state, agent, anyone, Proof::Link(records)).await?;
+    let ends = std::iter::once(link.end());
+    let changes = ends.chain(AgentRow::password(tenant, id, password_hash)).collect();
+    let answer = sessions::begin(&state, agent, anyone, Proof::Link(changes)).await?;
     tracing::info!(agent_id = %id, tenant_id = %tenant, "a password was set by a link");
     Ok(answer)
 }

@@ -14,16 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::{Access, Anyone};
 use super::agents::Agent;
-use super::json::Json;
-use super::lookups::{all_ends, the_end};
+use super::json::{Answer, Json};
+use super::lookups::all_ends;
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret};
 use super::schema;
 use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
 use crate::metrics::SignIn;
-use crate::store::record::Change;
-use crate::store::{AgentRow, Record, SessionRow};
+use crate::store::{AgentRow, Change, SessionRow};
 use crate::telemetry::writes_sign_in_addresses;
 
 /// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
@@ -176,19 +175,19 @@ async fn right_accounts(
 pub(crate) enum Proof {
     /// Their password, as it was when it was looked at.
     Password,
-    Invitation(Vec<Record>),
+    Invitation(Vec<Change>),
     /// A link for a forgotten password: every other session ends.
-    Link(Vec<Record>),
+    Link(Vec<Change>),
 }
 
 impl Proof {
     /// What is stored. Asked while nobody else changes the account, for a password takes a while to be looked at.
-    async fn holds(self, state: &ApiState, agent: &AgentRow) -> Result<Vec<Record>, Problem> {
+    async fn holds(self, state: &ApiState, agent: &AgentRow) -> Result<Vec<Change>, Problem> {
         match self {
-            Self::Invitation(records) => Ok(records),
-            Self::Link(mut records) => {
-                records.extend(all_ends(state, agent.tenant, agent.agent, None).await?);
-                Ok(records)
+            Self::Invitation(changes) => Ok(changes),
+            Self::Link(mut changes) => {
+                changes.extend(all_ends(state, agent.tenant, agent.agent, None).await?);
+                Ok(changes)
             }
             Self::Password => {
                 let now = state.store.agent(agent.tenant, agent.agent).await?;
@@ -234,10 +233,10 @@ async fn begin_beside(
     };
     {
         let _turn = state.changes.of(agent.tenant.as_bytes()).await;
-        let mut records = proof.holds(state, &agent).await?;
-        records.extend(make_room(state, &agent).await?);
-        records.push(Record::Session(session.clone()));
-        state.carry_out(records).await?;
+        let mut changes = proof.holds(state, &agent).await?;
+        changes.extend(make_room(state, &agent).await?);
+        changes.push(Change::create(session.clone()));
+        state.carry_out(changes).await?;
     }
     tell_signed_in(anyone.address, &session);
     let email = normal_email(agent.email.expose())?;
@@ -255,24 +254,21 @@ async fn begin_beside(
 }
 
 /// The ends of sessions that are over, and of the oldest where there are too many.
-async fn make_room(state: &ApiState, agent: &AgentRow) -> Result<Vec<Record>, Problem> {
+async fn make_room(state: &ApiState, agent: &AgentRow) -> Result<Vec<Change>, Problem> {
     let now = state.now();
     let rows = state.store.sessions(agent.tenant, agent.agent).await?;
     let (mut live, over): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.expires_at > now);
     live.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.session)));
-    Ok(over.iter().chain(live.iter().skip(SESSIONS_MAX - 1)).map(the_end).collect())
+    Ok(over.iter().chain(live.iter().skip(SESSIONS_MAX - 1)).map(SessionRow::end).collect())
 }
 
 /// GET /v1/sessions
 #[utoipa::path(get, path = "/v1/sessions", tag = "sessions", operation_id = "list_sessions",
     responses((status = 200, body = Items<SessionItem>)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-) -> Result<Json<Items<SessionItem>>, Problem> {
+pub(crate) async fn list(access: Access) -> Answer<Items<SessionItem>> {
     let me = access.person()?;
-    let now = state.now();
-    let rows = state.store.sessions(access.tenant, me.agent.agent).await?;
+    let now = access.state.now();
+    let rows = access.state.store.sessions(access.tenant, me.agent.agent).await?;
     let live = rows.into_iter().filter(|row| row.expires_at > now);
     let items = live.map(|row| SessionItem {
         session_id: row.session,
@@ -287,25 +283,18 @@ pub(crate) async fn list(
 /// GET /v1/sessions/current
 #[utoipa::path(get, path = "/v1/sessions/current", tag = "sessions", operation_id = "get_current_session",
     responses((status = 200, body = Session), (status = 401)))]
-pub(crate) async fn current(
-    State(state): State<ApiState>,
-    access: Access,
-) -> Result<Json<Session>, Problem> {
+pub(crate) async fn current(access: Access) -> Answer<Session> {
     let me = access.person()?;
-    Ok(Json(shape(&state, &me.session, me.agent.clone()).await?))
+    Ok(Json(shape(&access.state, &me.session, me.agent.clone()).await?))
 }
 
 /// DELETE /v1/sessions/current
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions",
     operation_id = "delete_current_session", responses((status = 204)))]
-pub(crate) async fn delete_current(
-    State(state): State<ApiState>,
-    access: Access,
-    anyone: Anyone,
-) -> Result<Response, Problem> {
+pub(crate) async fn delete_current(access: Access, anyone: Anyone) -> Result<Response, Problem> {
     let me = access.person()?;
-    end(&state, &me.session).await?;
-    let secure = state.public_url.is_secure() || anyone.secure;
+    end(&access.state, &me.session).await?;
+    let secure = access.state.public_url.is_secure() || anyone.secure;
     // Both names: the session may have begun before this address had TLS.
     let cleared = [session_cookie(secure, "", 0)?, session_cookie(!secure, "", 0)?];
     let cleared = AppendHeaders(cleared.map(|cookie| (header::SET_COOKIE, cookie)));
@@ -317,19 +306,18 @@ pub(crate) async fn delete_current(
     operation_id = "delete_session", params(("session_id" = String, Path)),
     responses((status = 204), (status = 404)))]
 pub(crate) async fn delete(
-    State(state): State<ApiState>,
     access: Access,
     Id(session): Id<SessionId>,
 ) -> Result<StatusCode, Problem> {
     let me = access.person()?;
-    let mine = state.store.sessions(access.tenant, me.agent.agent).await?;
+    let mine = access.state.store.sessions(access.tenant, me.agent.agent).await?;
     let row = mine.iter().find(|row| row.session == session);
-    end(&state, row.ok_or_else(|| Problem::not_found("session"))?).await?;
+    end(&access.state, row.ok_or_else(|| Problem::not_found("session"))?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn end(state: &ApiState, row: &SessionRow) -> Result<(), Problem> {
-    Ok(state.carry_out(vec![Record::Change(Change::remove(row.clone()))]).await?)
+    Ok(state.carry_out(vec![Change::remove(row.clone())]).await?)
 }
 
 async fn shape(

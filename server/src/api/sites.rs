@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::response::Response;
 use protocol::conversation::Role;
 use protocol::ids::{SiteId, SiteKey, TenantId};
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ApiState;
 use super::access::Access;
 use super::idempotency::Idempotency;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, bounded, name};
@@ -25,7 +24,7 @@ use crate::keys::{notice_hash, random_bytes};
 use crate::origin::{is_web_address, parse_origin};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::{BadPattern, Redactor};
-use crate::store::{FieldRule, Notice, Record, SiteRow, SiteSettings};
+use crate::store::{Change, FieldRule, Notice, SiteRow, SiteSettings};
 use crate::tasks::{self, Undone};
 
 pub(super) const NAME_CHARS_MAX: usize = 100;
@@ -197,15 +196,11 @@ fn kept_for(plan: Plan) -> &'static str {
 /// GET /v1/sites
 #[utoipa::path(get, path = "/v1/sites", tag = "sites", operation_id = "list_sites",
     params(PageQuery), responses((status = 200, body = Items<Site>)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-    Asked(query): Asked<PageQuery>,
-) -> Result<Json<Items<Site>>, Problem> {
+pub(crate) async fn list(access: Access, Asked(query): Asked<PageQuery>) -> Answer<Items<Site>> {
     access.need(Role::Agent, Scope::SitesRead)?;
     let page = query.parse()?;
-    let rows = state.store.sites(access.tenant, page).await?;
-    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::of(&state, row))))
+    let rows = access.state.store.sites(access.tenant, page).await?;
+    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::of(&access.state, row))))
 }
 
 /// POST /v1/sites
@@ -213,14 +208,14 @@ pub(crate) async fn list(
     request_body = NewSite, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Site), (status = 403), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewSite>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Role::Admin, Scope::SitesWrite)?;
-    let new = async { new_site(&state, access.tenant, &new.name, &new.origins, Plan::Free) };
-    once.once(&state, access.tenant, &access.owner(), &bytes, new).await
+    let new = async { new_site(state, access.tenant, &new.name, &new.origins, Plan::Free) };
+    once.once(state, access.tenant, &access.owner(), &bytes, new).await
 }
 
 /// A site with the settings that a new one has.
@@ -230,7 +225,7 @@ pub(crate) fn new_site(
     site_name: &str,
     origins: &[String],
     plan: Plan,
-) -> Result<(Vec<Record>, Site), Problem> {
+) -> Result<(Vec<Change>, Site), Problem> {
     let now = state.now();
     let settings = SiteSettings {
         origins: check_origins(origins)?,
@@ -246,20 +241,16 @@ pub(crate) fn new_site(
         settings,
         created_at: now,
     };
-    Ok((vec![Record::Site(row.clone())], Site::of(state, row)))
+    Ok((vec![Change::create(row.clone())], Site::of(state, row)))
 }
 
 /// GET /v1/sites/{site_id}
 #[utoipa::path(get, path = "/v1/sites/{site_id}", tag = "sites", operation_id = "get_site",
     params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(site): Id<SiteId>,
-) -> Result<Json<Site>, Problem> {
+pub(crate) async fn get(access: Access, Id(site): Id<SiteId>) -> Answer<Site> {
     access.need(Role::Agent, Scope::SitesRead)?;
-    let row = find(&state, access.tenant, site).await?;
-    Ok(Json(Site::of(&state, row)))
+    let row = find(&access.state, access.tenant, site).await?;
+    Ok(Json(Site::of(&access.state, row)))
 }
 
 /// PATCH /v1/sites/{site_id}
@@ -267,19 +258,19 @@ pub(crate) async fn get(
     params(("site_id" = String, Path)), request_body = SiteChange,
     responses((status = 200, body = Site), (status = 403), (status = 404), (status = 422)))]
 pub(crate) async fn update(
-    State(state): State<ApiState>,
     access: Access,
     Id(site): Id<SiteId>,
     Body { value: change, .. }: Body<SiteChange>,
-) -> Result<Json<Site>, Problem> {
+) -> Answer<Site> {
+    let state = &access.state;
     access.need(Role::Admin, Scope::SitesWrite)?;
     // Compiled before it is this one's turn, and in use until the site has them.
     let _masks = match &change.redaction_patterns {
         Some(patterns) => Some(masks(access.tenant, patterns).await?),
-        None => kept_masks(&find(&state, access.tenant, site).await?).await,
+        None => kept_masks(&find(state, access.tenant, site).await?).await,
     };
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
-    let mut row = find(&state, access.tenant, site).await?;
+    let mut row = find(state, access.tenant, site).await?;
     for (field, given) in [("plan", change.plan.is_some()), ("state", change.state.is_some())] {
         if given {
             return Err(Problem::new(
@@ -290,8 +281,8 @@ pub(crate) async fn update(
         }
     }
     apply(change, &mut row)?;
-    state.carry_out(vec![Record::SiteChange(row.clone())]).await?;
-    Ok(Json(Site::of(&state, row)))
+    state.carry_out(vec![row.clone().change()]).await?;
+    Ok(Json(Site::of(state, row)))
 }
 
 async fn find(state: &ApiState, tenant: TenantId, site: SiteId) -> Result<SiteRow, Problem> {

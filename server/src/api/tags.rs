@@ -1,6 +1,5 @@
 //! Labels for conversations.
 
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use protocol::conversation::Role;
@@ -10,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::idempotency::Idempotency;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
-use super::{ApiState, schema};
+use super::schema;
 use crate::auth::Scope;
-use crate::store::{Record, TagRow};
+use crate::store::{Change, TagRow};
 
 pub(super) const NAME_CHARS_MAX: usize = 50;
 
@@ -54,12 +53,9 @@ impl From<TagRow> for Tag {
 /// GET /v1/tags
 #[utoipa::path(get, path = "/v1/tags", tag = "tags", operation_id = "list_tags",
     responses((status = 200, body = Items<Tag>)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-) -> Result<Json<Items<Tag>>, Problem> {
+pub(crate) async fn list(access: Access) -> Answer<Items<Tag>> {
     access.need(Role::Agent, Scope::TagsRead)?;
-    let rows = state.store.tags(access.tenant).await?;
+    let rows = access.state.store.tags(access.tenant).await?;
     Ok(Json(Items::all(rows.into_iter().map(Tag::from).collect())))
 }
 
@@ -68,11 +64,11 @@ pub(crate) async fn list(
     request_body = NewTag, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Tag), (status = 403), (status = 409)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: Access,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewTag>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     // Looked for and stored with nobody between.
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
@@ -88,23 +84,22 @@ pub(crate) async fn create(
         let tag = TagId::from_uuid(state.new_uuid());
         let row = TagRow { tag, tenant: access.tenant, name };
         is_free(&rows, &row)?;
-        Ok((vec![Record::Tag(row.clone())], Tag::from(row)))
+        Ok((vec![Change::create(row.clone())], Tag::from(row)))
     };
-    once.once(&state, access.tenant, &access.owner(), &bytes, create).await
+    once.once(state, access.tenant, &access.owner(), &bytes, create).await
 }
 
 /// GET /v1/tags/{tag_id}
 #[utoipa::path(get, path = "/v1/tags/{tag_id}", tag = "tags", operation_id = "get_tag",
     params(("tag_id" = String, Path)), responses((status = 200, body = Tag), (status = 404)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(tag): Id<TagId>,
-) -> Result<Json<Tag>, Problem> {
+pub(crate) async fn get(access: Access, Id(tag): Id<TagId>) -> Answer<Tag> {
     access.need(Role::Agent, Scope::TagsRead)?;
-    let rows = state.store.tags(access.tenant).await?;
-    let row = rows.into_iter().find(|row| row.tag == tag);
-    row.map(|row| Json(Tag::from(row))).ok_or_else(|| Problem::not_found("label"))
+    Ok(Json(Tag::from(find(&access, tag).await?)))
+}
+
+async fn find(access: &Access, tag: TagId) -> Result<TagRow, Problem> {
+    let mut rows = access.state.store.tags(access.tenant).await?.into_iter();
+    rows.find(|row| row.tag == tag).ok_or_else(|| Problem::not_found("label"))
 }
 
 /// PATCH /v1/tags/{tag_id}
@@ -112,11 +107,11 @@ pub(crate) async fn get(
     params(("tag_id" = String, Path)), request_body = TagChange,
     responses((status = 200, body = Tag), (status = 404), (status = 409)))]
 pub(crate) async fn update(
-    State(state): State<ApiState>,
     access: Access,
     Id(tag): Id<TagId>,
     Body { value: change, .. }: Body<TagChange>,
-) -> Result<Json<Tag>, Problem> {
+) -> Answer<Tag> {
+    let state = &access.state;
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
     let rows = state.store.tags(access.tenant).await?;
@@ -126,7 +121,7 @@ pub(crate) async fn update(
     let row = TagRow { name: name("name", &text, NAME_CHARS_MAX)?, ..known.clone() };
     is_free(&rows, &row)?;
     if row != *known {
-        state.carry_out(vec![Record::TagChange(row.clone())]).await?;
+        state.carry_out(vec![Change::update(row.clone(), &["name"])]).await?;
         state.live.label_changed(access.tenant, tag, false).await?;
     }
     Ok(Json(Tag::from(row)))
@@ -145,18 +140,13 @@ fn is_free(rows: &[TagRow], new: &TagRow) -> Result<(), Problem> {
 /// DELETE /v1/tags/{tag_id}
 #[utoipa::path(delete, path = "/v1/tags/{tag_id}", tag = "tags", operation_id = "delete_tag",
     params(("tag_id" = String, Path)), responses((status = 204), (status = 404)))]
-pub(crate) async fn delete(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(tag): Id<TagId>,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(access: Access, Id(tag): Id<TagId>) -> Result<StatusCode, Problem> {
+    let state = &access.state;
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     let _turn = state.changes.of(access.tenant.as_bytes()).await;
-    if !state.store.tags(access.tenant).await?.iter().any(|row| row.tag == tag) {
-        return Err(Problem::not_found("label"));
-    }
+    let row = find(&access, tag).await?;
     // Off every conversation first: whoever asks again after a failure finds the label, and goes on.
     state.live.label_changed(access.tenant, tag, true).await?;
-    state.store.tag_delete(access.tenant, tag).await?;
+    state.carry_out(vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,6 @@
 //! What the operator does: Organizations, their sites and plans, their first admins. Nothing here shows
 //! what was said.
 
-use axum::extract::State;
 use axum::response::Response;
 use protocol::ids::{SiteId, TenantId};
 use protocol::personal::Personal;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::access::OperatorAccess;
 use super::idempotency::Idempotency;
 use super::invitations::{IssuedInvitation, NewInvitation, invite};
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, name};
@@ -19,7 +18,7 @@ use super::sites::{PlanName, Site, kept_masks, new_site};
 use super::{ApiState, schema};
 use crate::auth::{Scope, normal_email};
 use crate::privacy::policy::{Plan, SiteEvent};
-use crate::store::{Record, TenantRow};
+use crate::store::{Change, TenantRow};
 
 pub(super) const NAME_CHARS_MAX: usize = 200;
 
@@ -85,13 +84,12 @@ impl From<TenantRow> for Tenant {
 #[utoipa::path(get, path = "/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     params(PageQuery), responses((status = 200, body = Items<Tenant>)))]
 pub(crate) async fn list(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Asked(query): Asked<PageQuery>,
-) -> Result<Json<Items<Tenant>>, Problem> {
+) -> Answer<Items<Tenant>> {
     access.need(Scope::TenantsRead)?;
     let page = query.parse()?;
-    let rows = state.store.tenants(page).await?;
+    let rows = access.state.store.tenants(page).await?;
     Ok(Json(Items::cut(rows, &page, |row| row.tenant, Tenant::from)))
 }
 
@@ -100,11 +98,11 @@ pub(crate) async fn list(
     request_body = NewTenant, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Tenant), (status = 422)))]
 pub(crate) async fn create(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewTenant>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Scope::TenantsWrite)?;
     let create = async {
         let row = TenantRow {
@@ -113,21 +111,17 @@ pub(crate) async fn create(
             privacy_contact: contact(&new.privacy_contact)?,
             created_at: state.now(),
         };
-        Ok((vec![Record::Tenant(row.clone())], Tenant::from(row)))
+        Ok((vec![Change::create(row.clone())], Tenant::from(row)))
     };
-    once.once(&state, NO_TENANT, &access.key.to_string(), &bytes, create).await
+    once.once(state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }
 
 /// GET /v1/tenants/{tenant_id}
 #[utoipa::path(get, path = "/v1/tenants/{tenant_id}", tag = "tenants", operation_id = "get_tenant",
     params(("tenant_id" = String, Path)), responses((status = 200, body = Tenant), (status = 404)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-    Id(tenant): Id<TenantId>,
-) -> Result<Json<Tenant>, Problem> {
+pub(crate) async fn get(access: OperatorAccess, Id(tenant): Id<TenantId>) -> Answer<Tenant> {
     access.need(Scope::TenantsRead)?;
-    Ok(Json(Tenant::from(find(&state, tenant).await?)))
+    Ok(Json(Tenant::from(find(&access.state, tenant).await?)))
 }
 
 /// GET /v1/tenants/{tenant_id}/sites
@@ -135,16 +129,16 @@ pub(crate) async fn get(
     operation_id = "list_tenant_sites", params(("tenant_id" = String, Path), PageQuery),
     responses((status = 200, body = Items<Site>), (status = 404)))]
 pub(crate) async fn list_sites(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Id(tenant): Id<TenantId>,
     Asked(query): Asked<PageQuery>,
-) -> Result<Json<Items<Site>>, Problem> {
+) -> Answer<Items<Site>> {
+    let state = &access.state;
     access.need(Scope::SitesRead)?;
-    find(&state, tenant).await?;
+    find(state, tenant).await?;
     let page = query.parse()?;
     let rows = state.store.sites(tenant, page).await?;
-    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::of(&state, row))))
+    Ok(Json(Items::cut(rows, &page, |row| row.site, |row| Site::of(state, row))))
 }
 
 /// POST /v1/tenants/{tenant_id}/sites
@@ -153,16 +147,16 @@ pub(crate) async fn list_sites(
     params(("tenant_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Site), (status = 404), (status = 422)))]
 pub(crate) async fn create_tenant_site(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Id(tenant): Id<TenantId>,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewTenantSite>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Scope::SitesWrite)?;
-    find(&state, tenant).await?;
-    let new = async { new_site(&state, tenant, &new.name, &new.origins, new.plan) };
-    once.once(&state, tenant, &access.key.to_string(), &bytes, new).await
+    find(state, tenant).await?;
+    let new = async { new_site(state, tenant, &new.name, &new.origins, new.plan) };
+    once.once(state, tenant, &access.key.to_string(), &bytes, new).await
 }
 
 /// POST /v1/tenants/{tenant_id}/invitations
@@ -171,30 +165,26 @@ pub(crate) async fn create_tenant_site(
     params(("tenant_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = IssuedInvitation), (status = 404), (status = 409)))]
 pub(crate) async fn create_invitation(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Id(tenant): Id<TenantId>,
     once: Idempotency,
     Body { value: new, bytes }: Body<NewInvitation>,
 ) -> Result<Response, Problem> {
+    let state = &access.state;
     access.need(Scope::TenantsWrite)?;
-    find(&state, tenant).await?;
-    let create = invite(&state, tenant, new);
-    once.once(&state, tenant, &access.key.to_string(), &bytes, create).await
+    find(state, tenant).await?;
+    let create = invite(state, tenant, new);
+    once.once(state, tenant, &access.key.to_string(), &bytes, create).await
 }
 
 /// GET /v1/sites/{site_id}
 #[utoipa::path(get, path = "/v1/sites/{site_id}", tag = "sites", operation_id = "get_any_site",
     params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
-pub(crate) async fn get_site(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-    Id(site): Id<SiteId>,
-) -> Result<Json<Site>, Problem> {
+pub(crate) async fn get_site(access: OperatorAccess, Id(site): Id<SiteId>) -> Answer<Site> {
     access.need(Scope::SitesRead)?;
-    let row = state.store.site_of_any_tenant(site).await?;
+    let row = access.state.store.site_of_any_tenant(site).await?;
     let row = row.ok_or_else(|| Problem::not_found("site"))?;
-    Ok(Json(Site::of(&state, row)))
+    Ok(Json(Site::of(&access.state, row)))
 }
 
 /// PUT /v1/sites/{site_id}/plan
@@ -202,34 +192,25 @@ pub(crate) async fn get_site(
     params(("site_id" = String, Path)), request_body = PlanChange,
     responses((status = 200, body = Site), (status = 404)))]
 pub(crate) async fn set_plan(
-    State(state): State<ApiState>,
     access: OperatorAccess,
     Id(site): Id<SiteId>,
     Body { value: change, .. }: Body<PlanChange>,
-) -> Result<Json<Site>, Problem> {
-    push(&state, &access, site, SiteEvent::Plan { plan: change.plan }).await
+) -> Answer<Site> {
+    push(&access.state, &access, site, SiteEvent::Plan { plan: change.plan }).await
 }
 
 /// POST /v1/sites/{site_id}/close
 #[utoipa::path(post, path = "/v1/sites/{site_id}/close", tag = "sites", operation_id = "close_site",
     params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
-pub(crate) async fn close_site(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-    Id(site): Id<SiteId>,
-) -> Result<Json<Site>, Problem> {
-    push(&state, &access, site, SiteEvent::Closed).await
+pub(crate) async fn close_site(access: OperatorAccess, Id(site): Id<SiteId>) -> Answer<Site> {
+    push(&access.state, &access, site, SiteEvent::Closed).await
 }
 
 /// POST /v1/sites/{site_id}/reopen
 #[utoipa::path(post, path = "/v1/sites/{site_id}/reopen", tag = "sites", operation_id = "reopen_site",
     params(("site_id" = String, Path)), responses((status = 200, body = Site), (status = 404)))]
-pub(crate) async fn reopen_site(
-    State(state): State<ApiState>,
-    access: OperatorAccess,
-    Id(site): Id<SiteId>,
-) -> Result<Json<Site>, Problem> {
-    push(&state, &access, site, SiteEvent::Reopened).await
+pub(crate) async fn reopen_site(access: OperatorAccess, Id(site): Id<SiteId>) -> Answer<Site> {
+    push(&access.state, &access, site, SiteEvent::Reopened).await
 }
 
 /// Adds a change to a site's timeline; one that changes nothing is left out.
@@ -255,7 +236,7 @@ async fn push(
     };
     if changes {
         row.timeline.push(state.now(), event);
-        state.carry_out(vec![Record::SiteChange(row.clone())]).await?;
+        state.carry_out(vec![row.clone().change()]).await?;
         tracing::info!(site_id = %row.site, tenant_id = %row.tenant, "the operator changed a site's plan or state");
     }
     Ok(Json(Site::of(state, row)))

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use axum::extract::State;
 use protocol::conversation::Role;
 use protocol::ids::{SiteId, VisitorId};
 use protocol::personal::Personal;
@@ -11,12 +10,12 @@ use protocol::time::{Day, UnixMillis};
 use serde::Serialize;
 
 use super::access::Access;
-use super::json::Json;
+use super::json::{Answer, Json};
 use super::lookups::today;
 use super::page::{Items, PageQuery};
 use super::problem::Problem;
 use super::request::{Asked, Id};
-use super::{ApiState, schema};
+use super::schema;
 use crate::auth::Scope;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
@@ -60,11 +59,8 @@ fn shape(row: VisitorRow, timeline: Option<&SiteTimeline>, today: Day) -> Visito
 /// GET /v1/visitors
 #[utoipa::path(get, path = "/v1/visitors", tag = "visitors", operation_id = "list_visitors",
     params(PageQuery), responses((status = 200, body = Items<Visitor>)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    access: Access,
-    Asked(query): Asked<PageQuery>,
-) -> Result<Json<Items<Visitor>>, Problem> {
+pub(crate) async fn list(access: Access, Asked(query): Asked<PageQuery>) -> Answer<Items<Visitor>> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::VisitorsRead)?;
     let page = query.parse()?;
     let rows = state.store.visitors(access.tenant, page).await?;
@@ -76,7 +72,7 @@ pub(crate) async fn list(
             timelines.insert(site.site, site.timeline);
         }
     }
-    let today = today(&state).await?;
+    let today = today(state).await?;
     let shape = |row: VisitorRow| {
         let timeline = timelines.get(&row.site);
         shape(row, timeline, today)
@@ -88,14 +84,11 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/v1/visitors/{visitor_id}", tag = "visitors",
     operation_id = "get_visitor", params(("visitor_id" = String, Path)),
     responses((status = 200, body = Visitor), (status = 404)))]
-pub(crate) async fn get(
-    State(state): State<ApiState>,
-    access: Access,
-    Id(visitor): Id<VisitorId>,
-) -> Result<Json<Visitor>, Problem> {
+pub(crate) async fn get(access: Access, Id(visitor): Id<VisitorId>) -> Answer<Visitor> {
+    let state = &access.state;
     access.need(Role::Agent, Scope::VisitorsRead)?;
     let row = state.store.visitor(access.tenant, visitor).await?;
     let row = row.ok_or_else(|| Problem::not_found("visitor"))?;
     let site = state.store.site(access.tenant, row.site).await?;
-    Ok(Json(shape(row, site.map(|site| site.timeline).as_ref(), today(&state).await?)))
+    Ok(Json(shape(row, site.map(|site| site.timeline).as_ref(), today(state).await?)))
 }

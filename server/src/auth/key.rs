@@ -2,7 +2,7 @@
 
 use super::Principal;
 use super::token::{Issued, issue, same, token_hash};
-use crate::store::{SecretHash, Store, StoreError};
+use crate::store::{Records, SecretHash, StoreError};
 
 /// What the text of an Organization's key begins with.
 const TENANT_KEY: &str = "lhk_";
@@ -113,7 +113,7 @@ pub fn operator_key_hash(text: &str) -> Option<SecretHash> {
 /// # Errors
 /// If the store cannot say.
 pub async fn authenticate_key(
-    store: &dyn Store,
+    store: &dyn Records,
     text: &str,
 ) -> Result<Option<Principal>, StoreError> {
     let operator = text.starts_with(OPERATOR_KEY);

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Principal;
 use super::token::{same, token_hash};
-use crate::store::{AgentRow, SessionRow, Store, StoreError};
+use crate::store::{AgentRow, Records, SessionRow, StoreError};
 
 /// The cookie's name.
 pub const SESSION_COOKIE: &str = "livehelp_session";
@@ -77,7 +77,7 @@ pub fn session_tokens(headers: &HeaderMap) -> Vec<SecretString> {
 /// # Errors
 /// If the store cannot say; that is no proof of the contrary.
 pub async fn authenticate_session(
-    store: &dyn Store,
+    store: &dyn Records,
     tokens: &[SecretString],
     now: UnixMillis,
 ) -> Result<Option<SignedIn>, StoreError> {

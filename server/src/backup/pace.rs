@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::folder::free_bytes;
 use crate::store::sqlite::{Pace, Rest};
 
 const MIB: u64 = 1024 * 1024;
@@ -58,7 +59,7 @@ pub(super) struct Pacer {
 impl Pacer {
     /// At most so many bytes in a second, and a fifth of a core; ends where the disk of the data runs short.
     pub(super) fn of(rate: u64, progress: Arc<Progress>, data: PathBuf) -> Self {
-        let least = free_bytes(&data).map(|free| DATA_ROOM_BYTES.min(free / 2));
+        let least = free_bytes(&data).ok().map(|free| DATA_ROOM_BYTES.min(free / 2));
         let room = least.map(|least| (data, least));
         let (since, rate) = (SystemClock.instant(), Some(rate.max(1)));
         Self { rate, progress, since, bytes: 0, done: 0, room }
@@ -81,7 +82,7 @@ impl Pacer {
         let Some(rate) = self.rate else { return true };
         self.bytes += bytes;
         if let Some((data, least)) = &self.room
-            && free_bytes(data).is_some_and(|free| free < *least)
+            && free_bytes(data).is_ok_and(|free| free < *least)
         {
             self.progress.data_is_short_of_room.store(true, Ordering::Release);
             self.progress.stop.store(true, Ordering::Release);
@@ -135,12 +136,6 @@ impl Pace for Pacer {
     fn rest(&self) -> Rest {
         Self::rest(self)
     }
-}
-
-/// What the file system of a folder has left for us.
-pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 #[expect(clippy::disallowed_methods, reason = "on a thread for what blocks")]

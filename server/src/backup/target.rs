@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use protocol::time::UnixMillis;
 use rustix::fs::{RenameFlags, renameat_with};
-use time::OffsetDateTime;
 
 use super::BackupError;
 use super::artefact::{Artefact, Kind, io_error};
-use super::pace::free_bytes;
+use crate::clock::utc;
+use crate::folder::free_bytes;
 
 const PREFIX: &str = "livehelp-";
 const PART: &str = ".part";
@@ -42,22 +42,10 @@ pub(super) struct Unfinished {
 
 /// `20261124T020419Z`.
 pub(super) fn stamp(at: UnixMillis) -> String {
-    let at = moment(at);
+    let at = utc(at);
     let ((year, month, day), (hour, minute, second)) = (at.to_calendar_date(), at.to_hms());
     let month = u8::from(month);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
-}
-
-/// `2026-11-24T02:04:19.007Z` (RFC 3339).
-pub fn rfc3339(at: UnixMillis) -> String {
-    let at = moment(at);
-    let (hour, minute, second, ms) = at.to_hms_milli();
-    format!("{}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z", at.date())
-}
-
-fn moment(at: UnixMillis) -> OffsetDateTime {
-    let since = time::Duration::milliseconds(i64::try_from(at.0).unwrap_or(i64::MAX));
-    OffsetDateTime::UNIX_EPOCH.saturating_add(since)
 }
 
 impl Target {
@@ -111,7 +99,7 @@ impl Target {
     pub(super) fn check_room(&self, bytes: u64) -> Result<(), BackupError> {
         let needs = bytes.saturating_add(SPARE_BYTES);
         match free_bytes(&self.data) {
-            Some(has) if has < needs => {
+            Ok(has) if has < needs => {
                 Err(BackupError::NoRoom { folder: self.data.clone(), needs, has })
             }
             _ => Ok(()),
@@ -280,6 +268,7 @@ pub(super) fn let_go(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::rfc3339;
 
     #[test]
     fn names_sort_by_time_and_are_known_again() {

@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use super::output::{self, Form};
 use super::{CliError, flags, operator, print, serve, settings};
 use crate::backup::{
-    self, Backups, KEYS_DAYS, Kind, Manifest, RATE_MIB, Restored, Standing, Verdict, Wish, rfc3339,
+    self, Backups, KEYS_DAYS, Kind, Manifest, RATE_MIB, Restored, Standing, Verdict, Wish,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, rfc3339};
 use crate::config::{Config, Resolved, Store};
 use crate::http::client::Server;
 use crate::metrics::Metrics;
 use crate::opened::{self, OpeningError};
-use crate::store::sqlite::{Looked, SqliteStore};
+use crate::store::sqlite::{self, Looked};
 
 /// How often the server is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -148,7 +148,7 @@ enum Found {
 
 /// Looks at the folders, and lets go of them: whoever opens them to write has to be alone.
 fn found(config: &Config) -> Result<Found, CliError> {
-    Ok(match SqliteStore::look(&config.data).map_err(OpeningError::from)? {
+    Ok(match sqlite::look(&config.data).map_err(OpeningError::from)? {
         Looked::InUse { .. } => Found::Running,
         Looked::Empty if !config.data.exists() => Found::Running,
         Looked::Empty => return Err(CliError::EmptyData(config.data.clone())),

@@ -10,7 +10,8 @@ use http::{Method, StatusCode};
 
 use super::flags;
 use super::output::{self, Form};
-use super::{CliError, operator, print, small_runtime, with_causes};
+use super::{CliError, operator, print, small_runtime};
+use crate::backup::sentence;
 use crate::config::{self, ServerUrl};
 use crate::http::client::Server;
 
@@ -57,12 +58,12 @@ fn ask(matches: &ArgMatches, path: &str) -> Result<(), String> {
     let resolved = config::load(&flags::sources(matches)).map_err(|error| error.to_string())?;
     let server = match matches.get_one::<ServerUrl>("url").cloned() {
         Some(url) => Server::elsewhere(url, resolved.config.operator_ca_file.as_deref())
-            .map_err(|error| with_causes(&error))?,
-        None => operator::server(&resolved).map_err(|error| with_causes(&error))?,
+            .map_err(|error| sentence(&error))?,
+        None => operator::server(&resolved).map_err(|error| sentence(&error))?,
     };
     let asking = server.ask(Method::GET, path, None, None, PATIENCE);
-    let runtime = small_runtime().map_err(|error| with_causes(&error))?;
-    let (status, answer) = runtime.block_on(asking).map_err(|error| with_causes(&error))?;
+    let runtime = small_runtime().map_err(|error| sentence(&error))?;
+    let (status, answer) = runtime.block_on(asking).map_err(|error| sentence(&error))?;
     judged(status, &String::from_utf8_lossy(&answer))
         .map_err(|why| format!("{} says {why}", server.shown()))
 }

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use super::output::{self, Form};
 use super::{CliError, flags, print, serve, settings};
+use crate::backup::sentence;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Bus, Config, Origin, Resolved, SETTINGS, Store};
 use crate::http::{Standing, Tls};
 use crate::opened::{self, Looked, OpeningError};
 use crate::operator_key::OPERATOR_KEY_FILE;
-use crate::store::sqlite::{Repaired, SqliteStore};
+use crate::store::sqlite::{self, Repaired};
 
 pub(super) fn check_command() -> Command {
     let command = Command::new("check").about(
@@ -68,7 +69,7 @@ impl Report {
                 .into_iter()
                 .map(|(what, words)| json!({ "what": what, "says": words }))
                 .collect();
-            let fault = outcome.as_ref().err().map(|error| super::with_causes(error));
+            let fault = outcome.as_ref().err().map(|error| sentence(error));
             let good = fault.is_none();
             print(&format!(
                 "{}\n",
@@ -114,7 +115,7 @@ fn look(resolved: &Resolved, report: &mut Report) -> Result<(), CliError> {
                 format!("of version {version}, the newest")
             };
             report.say("data", version_words)?;
-            let counted = SqliteStore::count(&config.data).map_err(OpeningError::from)?;
+            let counted = sqlite::count(&config.data).map_err(OpeningError::from)?;
             if let Some(found) = counted {
                 report.say(
                     "accounts",

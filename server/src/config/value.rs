@@ -303,56 +303,67 @@ impl std::str::FromStr for ServerUrl {
 #[error("expected {}", ServerUrl::TAKES)]
 pub struct NotAServerUrl;
 
-/// Where conversations are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// In one file of the data folder.
-    Sqlite,
-    /// Nowhere: gone when the server ends.
-    Memory,
+/// Settings of a few words each.
+macro_rules! words {
+    ($( #[doc = $doc:literal] $name:ident = $takes:literal { $( #[doc = $what:literal] $variant:ident = $word:literal, )+ } )+) => { $(
+        #[doc = $doc]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $( #[doc = $what] $variant, )+ }
+
+        impl $name {
+            /// As the setting has it.
+            pub fn word(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+        }
+
+        impl Value for $name {
+            const TAKES: &'static str = $takes;
+            fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
+                [$( Self::$variant ),+].into_iter().find(|value| value.word() == text)
+            }
+        }
+    )+ };
 }
 
-impl Store {
-    /// As the setting has it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Memory => "memory",
-        }
+words! {
+    /// Where conversations are kept.
+    Store = "sqlite or memory" {
+        /// In one file of the data folder.
+        Sqlite = "sqlite",
+        /// Nowhere: gone when the server ends.
+        Memory = "memory",
     }
-}
-
-impl Value for Store {
-    const TAKES: &'static str = "sqlite or memory";
-    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
-        match text {
-            "sqlite" => Some(Self::Sqlite),
-            "memory" => Some(Self::Memory),
-            _ => None,
-        }
+    /// When newcomers are still taken for a while after SIGTERM.
+    DrainGrace = "nodes, always or never" {
+        /// Where other nodes can take over.
+        Nodes = "nodes",
+        /// Whatever stands before the server.
+        Always = "always",
+        /// The listener closes at once.
+        Never = "never",
     }
-}
-
-/// When newcomers are still taken for a while after SIGTERM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DrainGrace {
-    /// Where other nodes can take over.
-    Nodes,
-    /// Whatever stands before the server.
-    Always,
-    /// The listener closes at once.
-    Never,
-}
-
-impl Value for DrainGrace {
-    const TAKES: &'static str = "nodes, always or never";
-    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
-        match text {
-            "nodes" => Some(Self::Nodes),
-            "always" => Some(Self::Always),
-            "never" => Some(Self::Never),
-            _ => None,
-        }
+    /// How a log line looks.
+    LogFormat = "auto, json or human" {
+        /// As stderr is: for people on a terminal, one object a line elsewhere.
+        Auto = "auto",
+        /// One object a line.
+        Json = "json",
+        /// For a terminal.
+        Human = "human",
+    }
+    /// Least severity that is logged.
+    LogLevel = "error, warn, info, debug or trace" {
+        /// Data lost, or soon.
+        Error = "error",
+        /// Odd, healed.
+        Warn = "warn",
+        /// An operator's act took effect.
+        Info = "info",
+        /// A branch taken.
+        Debug = "debug",
+        /// Each frame.
+        Trace = "trace",
     }
 }
 
@@ -377,58 +388,6 @@ impl Endpoint {
         let port = authority.port_u16().unwrap_or(80);
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
         Some(Self { authority: format!("{host}:{port}"), path })
-    }
-}
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// As stderr is: for people on a terminal, one object a line elsewhere.
-    Auto,
-    /// One object a line.
-    Json,
-    /// For a terminal.
-    Human,
-}
-
-impl Value for LogFormat {
-    const TAKES: &'static str = "auto, json or human";
-    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
-        match text {
-            "auto" => Some(Self::Auto),
-            "json" => Some(Self::Json),
-            "human" => Some(Self::Human),
-            _ => None,
-        }
-    }
-}
-
-/// Least severity that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Data lost, or soon.
-    Error,
-    /// Odd, healed.
-    Warn,
-    /// An operator's act took effect.
-    Info,
-    /// A branch taken.
-    Debug,
-    /// Each frame.
-    Trace,
-}
-
-impl Value for LogLevel {
-    const TAKES: &'static str = "error, warn, info, debug or trace";
-    fn parse(text: &str, _: (u64, u64)) -> Option<Self> {
-        match text {
-            "error" => Some(Self::Error),
-            "warn" => Some(Self::Warn),
-            "info" => Some(Self::Info),
-            "debug" => Some(Self::Debug),
-            "trace" => Some(Self::Trace),
-            _ => None,
-        }
     }
 }
 

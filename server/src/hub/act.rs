@@ -12,10 +12,11 @@ use protocol::reject::{Reject, RejectCode};
 use super::assignment::Assignment;
 use super::desk::Desk;
 use super::desks::Desks;
-use super::reject::{only_agents, store_reject};
+use super::follow::{Follow as _, Following};
+use super::reject::only_agents;
 use super::speaker::Actor;
 use crate::routing::Input;
-use crate::store::Store;
+use crate::store::AgentRow;
 
 /// What an agent does with a conversation.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +40,7 @@ pub(crate) enum Act {
 /// What agents do.
 #[derive(Debug)]
 pub(crate) struct Acts {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) following: Arc<Following>,
     pub(super) desks: Arc<Desks>,
     pub(super) assignment: Arc<Assignment>,
 }
@@ -58,13 +59,13 @@ impl Acts {
             return Err(Reject::new(RejectCode::Invalid, words));
         }
         let desk = self.desks.get(tenant).await?;
-        let kept = self.store.agent_availability(tenant, agent, availability, capacity).await;
-        kept.map_err(|error| store_reject(&error))?;
-        if let Some(seat) = desk.state.lock().agents.get_mut(&agent) {
-            seat.row.availability = availability;
-            seat.row.capacity = capacity.unwrap_or(seat.row.capacity);
-        }
-        self.assignment.route(&desk, Input::Availability { agent, availability, capacity }).await
+        let choice = AgentRow::choice(tenant, agent, availability, capacity);
+        let kept = self.following.keep(vec![choice]).await?;
+        // Both in one step before the account is read anew: who is away takes nothing for having room for more.
+        let choice = Input::Availability { agent, availability, capacity };
+        let routed = self.assignment.route(&desk, choice).await;
+        self.following.tell(kept).await;
+        routed
     }
 
     /// What an agent does with a conversation.

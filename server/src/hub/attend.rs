@@ -15,7 +15,7 @@ use super::board::Board;
 use super::desks::Desks;
 use super::fanout::{Fanned, LiveRoom, tell};
 use super::handle::RoomHandle;
-use super::reject::{not_found, store_reject};
+use super::reject::not_found;
 use super::rooms::Rooms;
 use super::sites::Sites;
 use super::speaker::Speaker;
@@ -148,7 +148,7 @@ impl Attendance {
         let limit = u16::try_from(UNDER_WAY_MAX).unwrap_or(u16::MAX);
         let before =
             self.store.messages(tenant, conversation, after, Some(seq.next()), limit).await;
-        let before = before.map_err(|error| store_reject(&error))?;
+        let before = before?;
         let limit = u16::try_from(RESUME_MESSAGES_MAX).unwrap_or(u16::MAX);
         let page = self.read_page(of, (seq, Some(through.next())), limit).await?;
         Ok(Older { before, following: page.messages, whole: !page.more, through })
@@ -161,7 +161,7 @@ impl Attendance {
         limit: u16,
     ) -> Result<MessagePage, Reject> {
         let page = self.store.page(tenant, conversation, sight, range, limit).await;
-        page.map_err(|error| store_reject(&error))
+        Ok(page?)
     }
 
     /// Under the room's lock: what they get is put together, and they are in; or what has to be

@@ -21,7 +21,6 @@ use super::fanout::{Fanned, LiveRoom, Outlet, append_all};
 use super::handle::RoomHandle;
 use super::newest::{Newest, RoomFacts, facts_of};
 use super::ports::Ports;
-use super::reject::store_reject;
 use super::rooms::Rooms;
 use super::sites::Sites;
 use super::speaker::Speaker;
@@ -208,7 +207,7 @@ impl Board {
             None => self.store.drafts(speaker.tenant, agent).await,
             Some(_) => Ok(Vec::new()),
         };
-        let drafts = drafts.map_err(|error| store_reject(&error))?;
+        let drafts = drafts?;
         let desk = self.desks.get(speaker.tenant).await?;
         let part = |state: &DeskState| state.routing.board(agent, place, BOARD_CONVERSATIONS_MAX);
         let (listed, _) = part(&desk.state.lock());

@@ -19,7 +19,7 @@ use super::desk::Header;
 use super::desks::Desks;
 use super::event::EventMessages;
 use super::fanout::tell;
-use super::reject::{only_agents, store_reject};
+use super::reject::only_agents;
 use super::rooms::Rooms;
 use super::sites::Sites;
 use super::speaker::{Actor, Speaker, Who};
@@ -136,7 +136,7 @@ impl Conversations {
         row.tags = tags;
         row.version += 1;
         let write = vec![Write::Conversation(Box::new(row))];
-        self.store.write(write).await.map_err(|error| store_reject(&error))
+        Ok(self.store.write(write).await?)
     }
 
     /// Keeps what stands in an agent's composer, and shows it in their other windows.
@@ -167,7 +167,7 @@ impl Conversations {
             day: self.times.record_time().day(),
         };
         let write = vec![Write::Draft(Box::new(draft))];
-        self.store.write(write).await.map_err(|error| store_reject(&error))?;
+        self.store.write(write).await?;
         let desk = self.desks.get(speaker.tenant).await?;
         let lines = desk.state.lock().agent_lines(agent);
         for line in lines {

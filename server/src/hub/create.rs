@@ -17,7 +17,7 @@ use super::conversations::Conversations;
 use super::desk::{Desk, Standing};
 use super::fanout::Hearers;
 use super::open::{Opening, masked};
-use super::reject::{not_found, only_agents, store_reject};
+use super::reject::{not_found, only_agents};
 use super::speak::take_in;
 use super::speaker::Actor;
 use super::tally;
@@ -113,7 +113,7 @@ impl Conversations {
             Write::Message(Arc::clone(&placed)),
         ];
         writes.extend(creation.beside);
-        self.store.write(writes).await.map_err(|error| store_reject(&error))?;
+        self.store.write(writes).await?;
         let took = self.times.since(began);
         tally::placed(&self.metrics, placed.envelope(), Hearers::default(), took);
         let (conversation, site) = (row.conversation, row.site);
@@ -146,8 +146,7 @@ impl Conversations {
         if !creation.is_known {
             return Ok([None, None]);
         }
-        let row = self.store.visitor(tenant, creation.visitor).await;
-        let row = row.map_err(|error| store_reject(&error))?;
+        let row = self.store.visitor(tenant, creation.visitor).await?;
         let row = row.filter(|row| row.site == creation.site);
         let row = row.ok_or_else(|| not_found("this site has no such visitor"))?;
         let shown = self.sites.shown();

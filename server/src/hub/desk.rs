@@ -318,6 +318,7 @@ impl DeskState {
         // read, or what the offers that they missed chose for them.
         let standing = self.routing.agent(row.agent);
         let availability = standing.map_or(row.availability, |standing| standing.availability);
+        let is_news = !row.active || standing.is_none_or(|known| known.capacity != row.capacity);
         let input = if row.active {
             Input::AgentKnown { agent: row.agent, availability, capacity: row.capacity }
         } else {
@@ -329,7 +330,8 @@ impl DeskState {
                 self.agents.insert(row.agent, Seat { row, lines: Vec::new() });
             }
         }
-        self.routing.handle(input, now).unwrap_or_default()
+        // Where routing hears nothing new, nothing comes of it.
+        if is_news { self.routing.handle(input, now).unwrap_or_default() } else { Vec::new() }
     }
 
     /// Whether they may move what is not theirs, as their account says now.

@@ -60,7 +60,7 @@ impl Desks {
     pub(super) async fn get(&self, tenant: TenantId) -> Result<Arc<Desk>, Reject> {
         let cell = Arc::clone(&self.desks.entry(tenant).or_default());
         let desk = cell.get_or_try_init(async || self.load(tenant).await).await;
-        desk.cloned().map_err(|error| store_reject(&error))
+        Ok(desk.cloned()?)
     }
 
     /// The desk if it is loaded.
@@ -121,8 +121,7 @@ impl Desks {
         if let Some(standing) = desk.standing(conversation) {
             return Ok(standing);
         }
-        let row = self.store.conversation(tenant, conversation).await;
-        let row = row.map_err(|error| store_reject(&error))?;
+        let row = self.store.conversation(tenant, conversation).await?;
         let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
         Ok(Standing::of(&row))
     }
@@ -133,12 +132,10 @@ impl Desks {
         tenant: TenantId,
         conversation: ConversationId,
     ) -> Result<(ConversationRow, VisitorRow), Reject> {
-        let row = self.store.conversation(tenant, conversation).await;
-        let row = row.map_err(|error| store_reject(&error))?;
+        let row = self.store.conversation(tenant, conversation).await?;
         let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
         self.sites.know(tenant, row.site).await;
-        let visitor = self.store.visitor(tenant, row.visitor).await;
-        let visitor = visitor.map_err(|error| store_reject(&error))?;
+        let visitor = self.store.visitor(tenant, row.visitor).await?;
         let visitor = visitor.ok_or_else(|| not_found("there is no such conversation"))?;
         Ok((row, visitor))
     }
@@ -158,8 +155,7 @@ impl Desks {
         let (visitor, assignee) = match known {
             Some(known) => known,
             None => {
-                let row = self.store.conversation(desk.tenant, conversation).await;
-                let row = row.map_err(|error| store_reject(&error))?;
+                let row = self.store.conversation(desk.tenant, conversation).await?;
                 let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
                 (row.visitor, row.assignee)
             }

@@ -9,7 +9,6 @@ use protocol::ids::{ConversationId, TagId, TenantId};
 use protocol::reject::Reject;
 
 use super::conversations::Conversations;
-use super::reject::store_reject;
 use crate::store::{ConversationFilter, ConversationSearch, SearchOrder, Write};
 
 /// Conversations that are changed together.
@@ -37,8 +36,7 @@ impl Conversations {
                 created_before: None,
                 order: SearchOrder::Newest(from),
             };
-            let found = self.store.search(tenant, &search, LABELLED_PAGE).await;
-            let found = found.map_err(|error| store_reject(&error))?;
+            let found = self.store.search(tenant, &search, LABELLED_PAGE).await?;
             let (mut live, mut writes) = (BTreeSet::new(), Vec::new());
             // Ids that end alike share a turn. In one order: two who hold several never wait for each other.
             let share = |id: &ConversationId| (id.as_bytes().last().copied(), *id);
@@ -62,7 +60,7 @@ impl Conversations {
                 writes.push(Write::Conversation(Box::new(row)));
             }
             if !writes.is_empty() {
-                self.store.write(writes).await.map_err(|error| store_reject(&error))?;
+                self.store.write(writes).await?;
             }
             self.board.show(&desk, &live).await?;
             drop(held);

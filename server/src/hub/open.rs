@@ -13,7 +13,7 @@ use protocol::time::UnixMillis;
 use super::conversations::Conversations;
 use super::desk::{Desk, Header};
 use super::form::{Masked, checked_form, given};
-use super::reject::{not_found, store_reject};
+use super::reject::not_found;
 use super::site::Site;
 use super::speaker::{Speaker, Who};
 use crate::channel::Channel;
@@ -66,8 +66,7 @@ impl Conversations {
         // Masking may take long: what others wait for is not held meanwhile.
         let masked = masked(&site, &opening).await?;
         let _turn = self.turn(opening.conversation.as_bytes()).await;
-        let known = self.store.conversation(tenant, opening.conversation).await;
-        if let Some(row) = known.map_err(|error| store_reject(&error))? {
+        if let Some(row) = self.store.conversation(tenant, opening.conversation).await? {
             if row.visitor != visitor {
                 return Err(not_found("there is no such conversation"));
             }
@@ -79,8 +78,7 @@ impl Conversations {
                 }
             };
         }
-        let taken = self.store.conversation_exists(opening.conversation).await;
-        if taken.map_err(|error| store_reject(&error))? {
+        if self.store.conversation_exists(opening.conversation).await? {
             return Err(not_found("there is no such conversation"));
         }
         if site.row.timeline.closed_at().is_some() {
@@ -99,7 +97,7 @@ impl Conversations {
             Write::Visitor(Box::new(visitor_row.clone())),
             Write::Conversation(Box::new(row.clone())),
         ];
-        self.store.write(writes).await.map_err(|error| store_reject(&error))?;
+        self.store.write(writes).await?;
         let desk = self.desks.get(tenant).await?;
         let (conversation, site) = (row.conversation, row.site);
         self.take_header(&desk, row, visitor_row).await?;
@@ -150,8 +148,7 @@ impl Conversations {
             ConversationFilter { live: true, visitor: Some(visitor), ..Default::default() };
         let limit = u16::try_from(max).unwrap_or(u16::MAX);
         let page = Page { limit, after: None };
-        let open = self.store.conversations(tenant, &filter, page).await;
-        if open.map_err(|error| store_reject(&error))?.len() >= max {
+        if self.store.conversations(tenant, &filter, page).await?.len() >= max {
             self.metrics.rate_limited_total.of(Throttle::Conversations).inc();
             return Err(Reject::new(
                 RejectCode::LimitReached,
@@ -192,8 +189,7 @@ impl Conversations {
             form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
         };
         let tenant = site.row.tenant;
-        let known = self.store.visitor(tenant, visitor).await;
-        let known = known.map_err(|error| store_reject(&error))?;
+        let known = self.store.visitor(tenant, visitor).await?;
         let locale = locale(opening.locale);
         let visitor_row = match known {
             Some(mut row) => {

@@ -19,6 +19,12 @@ pub(super) fn conflict() -> Reject {
     Reject::new(RejectCode::Conflict, "a message with this id says something else")
 }
 
+impl From<StoreError> for Reject {
+    fn from(error: StoreError) -> Self {
+        store_reject(&error)
+    }
+}
+
 /// Turns a failure of the store into what a client is told.
 pub(super) fn store_reject(error: &StoreError) -> Reject {
     match error {

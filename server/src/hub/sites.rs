@@ -12,7 +12,7 @@ use protocol::time::Day;
 
 use super::ports::Ports;
 use super::refused::{RefusedOrigin, RefusedOrigins};
-use super::reject::{not_found, store_reject};
+use super::reject::not_found;
 use super::site::Site;
 use super::times::Times;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
@@ -89,7 +89,7 @@ impl Sites {
                 Err(not_found("there is no such site"))
             };
         }
-        let row = self.store.site(tenant, site).await.map_err(|error| store_reject(&error))?;
+        let row = self.store.site(tenant, site).await?;
         let row = row.ok_or_else(|| not_found("there is no such site"))?;
         Ok(self.read(row).await)
     }
@@ -112,7 +112,7 @@ impl Sites {
         if let Some(site) = known.and_then(|site| self.live(site)) {
             return Ok(Some(site));
         }
-        let found = self.store.site_by_key(key).await.map_err(|error| store_reject(&error))?;
+        let found = self.store.site_by_key(key).await?;
         let Some(row) = found else { return Ok(None) };
         // A site's key never changes, and only one that exists is kept.
         self.keys.insert(key.clone(), row.site);

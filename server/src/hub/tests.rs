@@ -37,8 +37,8 @@ use crate::privacy::ingest::Said;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
 use crate::routing::{Effect, Input};
 use crate::store::conformance::World;
-use crate::store::sqlite::{SqliteConfig, SqliteStore};
-use crate::store::{Records as _, Transcript as _};
+use crate::store::sqlite::{self, SqliteConfig, SqliteStore};
+use crate::store::{Change, Records as _, Transcript as _};
 
 /// Keys that fail when a test says so, and the batch with them.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Stand {
     fn at(routing: RoutingConfig, clock: Arc<dyn Clock>, abandoned_ms: Option<u64>) -> Self {
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("data");
-        let generation = SqliteStore::generation(&data).unwrap();
+        let generation = sqlite::identity(&data).unwrap().map(|found| found.generation);
         let keys = KeyStore::open(&folder.path().join("keys"), &data, generation).unwrap();
         let keys = Arc::new(Failing {
             keys: Arc::new(keys),
@@ -509,7 +509,7 @@ async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
     let stand = Stand::new();
     let world = World::new(7);
     world.settle(&*stand.store).await;
-    stand.store.agent_create(world.agent_row()).await.unwrap();
+    stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
     stand.hub.start().await.unwrap();
     let (hub, conversation, agent) = (&stand.hub, world.conversation, world.agent);
     let desk = hub.desks.get(world.tenant).await.unwrap();
@@ -545,11 +545,26 @@ async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
 }
 
 #[tokio::test]
+async fn what_an_agent_chooses_is_stored_and_what_is_held_of_them_follows() {
+    let stand = Stand::new();
+    let world = World::new(7);
+    world.settle(&*stand.store).await;
+    stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
+    stand.hub.start().await.unwrap();
+    let (hub, tenant, agent) = (&stand.hub, world.tenant, world.agent);
+    let desk = hub.desks.get(tenant).await.unwrap();
+    hub.acts().choose(tenant, agent, Availability::Available, Some(9)).await.unwrap();
+    let stored = stand.store.agent(tenant, agent).await.unwrap().unwrap();
+    assert_eq!((stored.availability, stored.capacity), (Availability::Available, 9));
+    assert_eq!(desk.state.lock().agents[&agent].row, stored);
+}
+
+#[tokio::test]
 async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
     let stand = Stand::with(RoutingConfig { offer_ms: 1, ..RoutingConfig::default() });
     let world = World::new(7);
     world.settle(&*stand.store).await;
-    stand.store.agent_create(world.agent_row()).await.unwrap();
+    stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
     stand.hub.start().await.unwrap();
     let (hub, agent) = (&stand.hub, world.agent);
     let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };

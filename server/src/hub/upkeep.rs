@@ -7,7 +7,6 @@ use protocol::reject::Reject;
 
 use super::desk::Header;
 use super::handle::RoomHandle;
-use super::reject::store_reject;
 use super::{Hub, tally};
 use crate::routing::Input;
 use crate::store::{MarkRow, StoreError, Write};
@@ -27,14 +26,15 @@ impl Hub {
     /// # Errors
     /// If the store cannot be read.
     pub async fn start(&self) -> Result<(), Reject> {
-        let mark = self.store.high_water().await.map_err(|error| store_reject(&error))?;
+        let mark = self.store.high_water().await?;
         self.times.first_marked(mark);
-        let rows = self.store.conversations_live().await.map_err(|error| store_reject(&error))?;
+        let rows = self.store.conversations_live().await?;
         for row in rows {
             let desk = self.desks.get(row.tenant).await?;
             self.sites.know(row.tenant, row.site).await;
-            let visitor = self.store.visitor(row.tenant, row.visitor).await;
-            let Some(visitor) = visitor.map_err(|error| store_reject(&error))? else { continue };
+            let Some(visitor) = self.store.visitor(row.tenant, row.visitor).await? else {
+                continue;
+            };
             let input = Input::Restore {
                 conversation: row.conversation,
                 site: row.site,

@@ -421,7 +421,7 @@ impl KeyFile {
     }
 
     /// Whether nothing is left where these keys lay, read back from the file.
-    fn read_back(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), KeysError> {
+    fn read_back(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), KeysError> {
         let there: bool = self
             .connection
             .prepare_cached(sql)

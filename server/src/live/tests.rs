@@ -15,7 +15,9 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::frame::ServerFrame;
-use protocol::ids::{CannedResponseId, ConnectionId, InvitationId, KeyId};
+use protocol::ids::{
+    AgentId, CannedResponseId, ConnectionId, InvitationId, KeyId, SessionId, TagId,
+};
 use protocol::personal::Personal;
 use protocol::reject::CloseCode;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -43,10 +45,9 @@ use crate::origin::PublicUrl;
 use crate::routing::RoutingConfig;
 use crate::store::conformance::{self, NOW};
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::record::Change;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    CannedResponseRow, CannedWords, InvitationRow, KeyRow, Page, PasswordResetRow, Record,
+    CannedResponseRow, CannedWords, Change, InvitationRow, KeyRow, Page, PasswordResetRow,
     SecretHash, SessionRow, Store, TagRow, Write,
 };
 use crate::sweep::ClockTrust;
@@ -229,8 +230,8 @@ impl World {
     #[expect(clippy::too_many_lines, reason = "one row after the other")]
     async fn settle(&mut self) {
         let (ids, store) = (self.ids, self.store.clone());
-        store.tenant_create(ids.tenant_row()).await.unwrap();
-        store.site_create(ids.site_row()).await.unwrap();
+        store.change(vec![Change::create(ids.tenant_row())]).await.unwrap();
+        store.change(vec![Change::create(ids.site_row())]).await.unwrap();
         let mut admin = ids.agent_row();
         admin.password_hash = password_hash();
         let mut colleague = admin.clone();
@@ -239,21 +240,24 @@ impl World {
         colleague.email = Personal::new("colleague@example.test".to_owned());
         colleague.availability = Availability::Available;
         for agent in [&admin, &colleague] {
-            store.agent_create(agent.clone()).await.unwrap();
+            store.change(vec![Change::create(agent.clone())]).await.unwrap();
         }
         let tag = TagRow { tag: self.tag, tenant: ids.tenant, name: "a label".to_owned() };
-        store.tag_create(tag).await.unwrap();
+        store.change(vec![Change::create(tag)]).await.unwrap();
         let [shortcut, title, text] = ["parcel", "Parcel", "It is on its way."].map(str::to_owned);
         let words = CannedWords { shortcut, title, text };
         let canned = CannedResponseRow::new(self.canned, ids.tenant, None, words, NOW);
         store.change(vec![Change::create(canned)]).await.unwrap();
         let program = new_tenant_key();
         self.program = program.text.expose_secret().to_owned();
-        store.key_create(key_row(Some(ids.tenant), self.key, program.hash)).await.unwrap();
+        store
+            .change(vec![Change::create(key_row(Some(ids.tenant), self.key, program.hash))])
+            .await
+            .unwrap();
         let operator = new_operator_key();
         let secrets = [operator.hash, new_operator_key().hash];
         for (key, secret) in self.operator_keys.into_iter().zip(secrets) {
-            store.key_create(key_row(None, key, secret)).await.unwrap();
+            store.change(vec![Change::create(key_row(None, key, secret))]).await.unwrap();
         }
         self.operator = operator.text.expose_secret().to_owned();
         let Issued { text, hash } = issue("lhi_");
@@ -267,17 +271,17 @@ impl World {
             created_at: NOW,
             expires_at: NOW.plus_ms(DAY_MS),
         };
-        store.invitation_create(invitation).await.unwrap();
+        store.change(vec![Change::create(invitation)]).await.unwrap();
         let Issued { text, hash } = issue("lhp_");
         self.reset_token = text.expose_secret().to_owned();
-        let link = Record::PasswordReset(PasswordResetRow {
+        let link = PasswordResetRow {
             tenant: ids.tenant,
             agent: self.colleague,
             secret: hash,
             created_at: NOW,
             expires_at: NOW.plus_ms(DAY_MS),
-        });
-        store.write(vec![Write::Record(Box::new(link))]).await.unwrap();
+        };
+        store.change(vec![link.issue()]).await.unwrap();
         let states = [
             (ids, ConversationState::Active),
             (self.closed, ConversationState::Closed),
@@ -319,7 +323,7 @@ impl World {
                 created_at: NOW,
                 expires_at: NOW.plus_ms(DAY_MS),
             };
-            store.session_create(row).await.unwrap();
+            store.change(vec![Change::create(row)]).await.unwrap();
             let ear = Arc::new(Ear {
                 connection: ConnectionId::from_uuid(uuid::Uuid::new_v4()),
                 heard: Mutex::default(),
@@ -647,7 +651,7 @@ async fn prepare(world: &World, path: &str) {
     if path == "/v1/sites/{site_id}/reopen" {
         let mut row = world.ids.site_row();
         row.timeline.push(NOW, crate::privacy::policy::SiteEvent::Closed);
-        world.store.site_update(row.clone()).await.unwrap();
+        world.store.change(vec![row.clone().change()]).await.unwrap();
         world.hub.presence().site_changed(&row).await;
     }
 }

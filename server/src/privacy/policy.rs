@@ -100,27 +100,22 @@ impl SiteTimeline {
         self.0.push((at, event));
     }
 
+    /// The plans, in their order.
+    fn plans(&self) -> impl DoubleEndedIterator<Item = Plan> {
+        self.0.iter().filter_map(|(_, event)| match event {
+            SiteEvent::Plan { plan } => Some(*plan),
+            SiteEvent::Closed | SiteEvent::Reopened => None,
+        })
+    }
+
     /// The plan it began with.
     fn first_plan(&self) -> Plan {
-        self.0
-            .iter()
-            .find_map(|(_, event)| match event {
-                SiteEvent::Plan { plan } => Some(*plan),
-                SiteEvent::Closed | SiteEvent::Reopened => None,
-            })
-            .unwrap_or(Plan::Free)
+        self.plans().next().unwrap_or(Plan::Free)
     }
 
     /// The plan now.
     pub fn plan(&self) -> Plan {
-        self.0
-            .iter()
-            .rev()
-            .find_map(|(_, event)| match event {
-                SiteEvent::Plan { plan } => Some(*plan),
-                SiteEvent::Closed | SiteEvent::Reopened => None,
-            })
-            .unwrap_or(Plan::Free)
+        self.plans().next_back().unwrap_or(Plan::Free)
     }
 
     /// Since when it is closed, if it is: closing it twice moves nothing.

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::folder::free_bytes;
 use crate::keys::KeyStore;
 use crate::metrics::{File, Folder, Limit, Metrics};
-use crate::store::sqlite::{FileBytes, SqliteStore};
+use crate::store::sqlite::{self, FileBytes, SqliteStore};
 
 /// How often it is tried whether the keys can be used.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ impl Files {
         ] {
             metrics.store_bytes.of(file).set(signed(bytes));
         }
-        metrics.schema_version.set(i64::from(SqliteStore::version()));
+        metrics.schema_version.set(i64::from(sqlite::version()));
     }
 }
 

@@ -30,6 +30,20 @@ pub struct Place {
     pub over: &'static str,
 }
 
+impl Place {
+    /// A table that says nothing about anybody and has nothing sealed; name, words and columns are each one's own.
+    const OPEN: Self = Self {
+        name: "",
+        about: "",
+        sealed: "",
+        open: "",
+        person: None,
+        class: None,
+        erased: "stays",
+        over: "stays",
+    };
+}
+
 /// A place in a running server's memory, and how it lets go of what a person's or a bucket's key has sealed elsewhere.
 /// Nothing that is looked up in it before the end of such a call is found by name after it.
 #[derive(Debug)]
@@ -56,83 +70,67 @@ pub const TABLES: &[Place] = &[
     Place {
         name: "marks",
         about: "how far somebody has come in a conversation",
-        sealed: "",
         open: "conversation author agent delivered seen",
         person: Some("the visitor"),
-        class: None,
         erased: "goes with the conversation",
         over: "goes with the conversation",
+        ..Place::OPEN
     },
     Place {
         name: "message_runs",
         about: "which messages some readers do not get: two seqs",
-        sealed: "",
         open: "conversation run last first",
         person: Some("the visitor"),
-        class: None,
         erased: "deleted",
         over: "goes with the conversation",
+        ..Place::OPEN
     },
     Place {
         name: "changes",
         about: "when a conversation changed last",
-        sealed: "",
         open: "id tenant at conversation",
         person: Some("the visitor"),
-        class: None,
         erased: "goes with the conversation",
         over: "goes with the conversation",
+        ..Place::OPEN
     },
     Place {
         name: "conversation_tags",
         about: "which conversations have a label",
-        sealed: "",
         open: "tag created_at conversation",
         person: Some("the visitor"),
-        class: None,
         erased: "goes with the conversation",
         over: "goes with the conversation",
+        ..Place::OPEN
     },
     Place {
         name: "change_mark",
         about: "the moment of the latest change",
-        sealed: "",
         open: "id at",
-        person: None,
-        class: None,
-        erased: "stays",
-        over: "stays",
+        ..Place::OPEN
     },
     Place {
         name: "feed",
         about: "that something changed, for who reads it: ids, versions and days",
-        sealed: "",
         open: "id tenant site kind object version subject day",
         person: Some("the visitor, or the agent"),
-        class: None,
         erased: "stays: ids alone, which nothing else has any more",
         over: "deleted after 30 days",
+        ..Place::OPEN
     },
     Place {
         name: "buckets",
         about: "which Organization, site, class and day has something sealed",
-        sealed: "",
         open: "id tenant site class day message_first message_end",
-        person: None,
-        class: None,
-        erased: "stays",
         over: "deleted, once everything in it is",
+        ..Place::OPEN
     },
     Place {
         name: "meta",
         about: "the file itself: its version of the keys, how far the journal is carried over, the latest trusted time",
-        sealed: "",
         open: "id generation keys_mark high_water pulse destroyed_by journal_epoch store_id \
             commits journal_batches journal_rows journal_sum journal_need in_file",
-        person: None,
-        class: None,
-        erased: "stays",
-        over: "stays",
+        ..Place::OPEN
     },
 ];
 
@@ -200,8 +198,7 @@ const fn elsewhere(
     erased: &'static str,
     over: &'static str,
 ) -> Place {
-    let (person, class) = (Some("visitors and agents"), None);
-    Place { name, about, sealed: "", open: "", person, class, erased, over }
+    Place { name, about, person: Some("visitors and agents"), erased, over, ..Place::OPEN }
 }
 
 const HEAD: &str = "# Data inventory

@@ -25,23 +25,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::ids::{ConversationId, MessageId, TenantId};
-use protocol::message::Seq;
+use protocol::ids::{ConversationId, TenantId};
 use protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
 use self::records::Kept;
 use self::transcript::Conversation;
 use super::feed::FeedEvent;
-use super::record::{Change, Row, Select};
+use super::record::{Row, Select};
 use super::{
-    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Record, Records,
-    Refused, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write,
-    WriteSlot, Wrote,
+    ClockAct, Fate, NoStats, Records, Refused, Result, Retention, Store, StoreError, StoreStats,
+    Write, WriteSlot, Wrote,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
-use crate::privacy::envelope::{Placed, Tag};
 use crate::privacy::seal::{Bucket, SealError, Sealer, Subject};
 
 /// Shares of the conversations, each with a lock of its own: many times the threads of any machine.
@@ -116,7 +113,7 @@ impl MemoryStore {
         Self { shared, patience: config.patience }
     }
 
-    async fn slot(&self) -> Result<Slot, StoreError> {
+    async fn slot(&self) -> Result<Slot> {
         let place = self.shared.places.acquire();
         let place = tokio::time::timeout(self.patience, place).await;
         let Ok(Ok(place)) = place else { return Err(StoreError::Full) };
@@ -127,13 +124,13 @@ impl MemoryStore {
     }
 
     /// What records do when they are written to.
-    fn open(&self) -> Result<&Shared, StoreError> {
+    fn open(&self) -> Result<&Shared> {
         self.shared.check_open().map(|()| &*self.shared)
     }
 }
 
 impl Shared {
-    fn check_open(&self) -> Result<(), StoreError> {
+    fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::Unavailable { act: "write after the end" });
         }
@@ -198,14 +195,14 @@ impl WriteSlot for Slot {
 
 #[async_trait]
 impl Store for MemoryStore {
-    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
+    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>> {
         self.shared.check_open()?;
         let place = self.shared.places.try_acquire().map_err(|_| StoreError::Full)?;
         place.forget();
         Ok(Box::new(Slot { shared: Arc::clone(&self.shared) }))
     }
 
-    async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
+    async fn reserve(&self) -> Result<Box<dyn WriteSlot>> {
         Ok(Box::new(self.slot().await?))
     }
 
@@ -224,131 +221,43 @@ impl Store for MemoryStore {
 }
 
 #[async_trait]
-impl Transcript for MemoryStore {
-    async fn room(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        tail: u16,
-    ) -> Result<Option<RoomRow>, StoreError> {
-        self.shared.room(tenant, conversation, tail)
-    }
-
-    async fn newest(
-        &self,
-        tenant: TenantId,
-        conversations: &[ConversationId],
-    ) -> Result<Vec<NewestRow>, StoreError> {
-        let rows = conversations.iter().map(|id| self.shared.newest_said(tenant, *id));
-        rows.filter_map(Result::transpose).collect()
-    }
-
-    async fn page(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        sight: Sight,
-        range: (Seq, Option<Seq>),
-        limit: u16,
-    ) -> Result<MessagePage, StoreError> {
-        self.shared.page(tenant, conversation, sight, range, limit)
-    }
-
-    async fn messages(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        after: Seq,
-        before: Option<Seq>,
-        limit: u16,
-    ) -> Result<Vec<Arc<Placed>>, StoreError> {
-        self.shared.messages(tenant, conversation, after, before, limit)
-    }
-
-    async fn is_destroyed(
-        &self,
-        tag: &Tag,
-        conversation: ConversationId,
-    ) -> Result<bool, StoreError> {
-        self.shared.is_destroyed(tag, conversation)
-    }
-
-    async fn message(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        message: MessageId,
-        after: Seq,
-    ) -> Result<Option<Arc<Placed>>, StoreError> {
-        self.shared.message(tenant, conversation, message, after)
-    }
-
-    async fn search(
-        &self,
-        tenant: TenantId,
-        search: &ConversationSearch,
-        limit: u16,
-    ) -> Result<Found, StoreError> {
-        self.shared.list_touched()?;
-        self.shared
-            .read_records("search conversations", |reader| reader.search(tenant, search, limit))
-    }
-
-    async fn changed_at(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-    ) -> Result<Option<UnixMillis>, StoreError> {
-        self.shared.list_touched()?;
-        self.shared.read_records("read a change", |reader| reader.changed_at(tenant, conversation))
-    }
-}
-
-#[async_trait]
 impl Records for MemoryStore {
-    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
+    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>> {
         self.shared.read_records(act, |reader| reader.select(&select))
     }
 
-    async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let batch =
-            changes.into_iter().map(|change| Write::Record(Box::new(Record::Change(change))));
-        self.write(batch.collect()).await
-    }
-
-    async fn feed(
-        &self,
-        tenant: TenantId,
-        after: u64,
-        limit: u16,
-    ) -> Result<Vec<FeedEvent>, StoreError> {
+    async fn feed(&self, tenant: TenantId, after: u64, limit: u16) -> Result<Vec<FeedEvent>> {
         self.shared.read_records("read the feed", |reader| reader.feed(tenant, after, limit))
     }
 
-    async fn feed_end(&self) -> Result<u64, StoreError> {
+    async fn feed_end(&self) -> Result<u64> {
         self.shared.read_records("read the feed", |reader| reader.feed_end())
+    }
+
+    async fn high_water(&self) -> Result<UnixMillis> {
+        self.shared.read_records("read the latest time", |reader| reader.high_water())
     }
 }
 
 #[async_trait]
 impl Retention for MemoryStore {
-    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
+    async fn delete_ended(&self, at: UnixMillis) -> Result<()> {
         while self.open()?.write_records("delete what is over", |desk| desk.delete_ended(at))? {}
         Ok(())
     }
 
-    async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
+    async fn idempotent_forget(&self, until: UnixMillis) -> Result<()> {
         while self.open()?.write_records("forget answers", |desk| desk.answers_forget(until))? {}
         Ok(())
     }
 
-    async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
+    async fn buckets(&self) -> Result<Vec<Bucket>> {
         let mut all = self.shared.buckets.lock().clone();
         all.extend(self.shared.read_records("list buckets", |reader| reader.buckets())?);
         Ok(all.into_iter().collect())
     }
 
-    async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
+    async fn clean_up(&self, buckets: &[Bucket]) -> Result<()> {
         let began = self.shared.clock.instant();
         self.open()?.clean_up(buckets)?;
         let now = self.shared.clock.instant();
@@ -356,7 +265,7 @@ impl Retention for MemoryStore {
         Ok(())
     }
 
-    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError> {
+    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<()> {
         let shared = self.open()?;
         match subject {
             Subject::Agent(agent) => {
@@ -366,19 +275,15 @@ impl Retention for MemoryStore {
         }
     }
 
-    async fn high_water(&self) -> Result<UnixMillis, StoreError> {
-        self.shared.read_records("read the latest time", |reader| reader.high_water())
-    }
-
-    async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
+    async fn raise_high_water(&self, at: UnixMillis) -> Result<()> {
         self.open()?.write_records("raise the latest time", |desk| desk.raise_high_water(at))
     }
 
-    async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
+    async fn destroying(&self, by: UnixMillis) -> Result<bool> {
         self.open()?.write_records("begin a sweep", |desk| desk.destroying(by))
     }
 
-    async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {
+    async fn clock_act(&self, act: ClockAct) -> Result<bool> {
         self.open()?.write_records("note an act on the clock", |desk| desk.clock_act(act))
     }
 }

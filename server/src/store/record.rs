@@ -18,7 +18,7 @@ mod value;
 
 pub use self::canned::{CannedResponseRow, CannedWords};
 pub use self::change::{Change, News, Select};
-pub(in crate::store) use self::change::{Equal, Order, changes, is};
+pub(in crate::store) use self::change::{Equal, Order, is};
 pub use self::executor::news;
 pub use self::value::{Field, Row, Value};
 
@@ -37,13 +37,17 @@ pub trait Entity: Sized + Send + 'static {
 /// The plain form of [`Entity`]: each field is the declaration's next own column.
 macro_rules! fields {
     ($($field:ident),+ $(,)?) => {
+        fields!($($field),+; |read: Self| read);
+    };
+    // With something to put right in what was read.
+    ($($field:ident),+; $put_right:expr) => {
         fn into_values(self) -> Vec<Value> {
             let Self { $($field),+ } = self;
             vec![$(Field::into_value($field)),+]
         }
 
         fn from_row(mut row: Row) -> Option<Self> {
-            Some(Self { $($field: row.take()?),+ })
+            Some($put_right(Self { $($field: row.take()?),+ }))
         }
     };
 }

@@ -254,3 +254,19 @@ pub struct DraftRow {
     pub text: Personal<String>,
     pub day: Day,
 }
+
+/// The answer to a create that may be sent again, kept for 24 h under the caller's `Idempotency-Key`.
+#[derive(Debug, Clone)]
+pub struct AnswerRow {
+    pub tenant: TenantId,
+    /// What the key is kept as.
+    pub key: String,
+    /// Hash of the request.
+    pub request: [u8; 32],
+    /// Sealed.
+    pub answer: Vec<u8>,
+    pub at: UnixMillis,
+}
+
+/// The rule of uniqueness that a second answer under one key would break.
+pub const ANSWERED: &str = "Idempotency-Key";

@@ -26,60 +26,47 @@ mod short;
 mod teller;
 mod unreadable;
 mod writer;
+mod port;
+mod clearing;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::ids::{ConversationId, MessageId, TenantId};
-use protocol::message::Seq;
-use protocol::time::UnixMillis;
+use protocol::ids::ConversationId;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::backlog::{Backlog, Waiting};
-pub(in crate::store) use self::beside::RecordsInMemory;
 use self::carrying::Carrying;
-use self::cleanup::Step;
 use self::copy::LogTurn;
-pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
 use self::desk::Memory;
+use self::mark::{Mark, MarkFile};
+use self::opening::Opened;
+use self::short::Short;
+use self::teller::Teller;
+use self::writer::{Job, Rate, Work, Writer};
+use super::{Fate, NoStats, Result, StoreError, StoreStats};
+use crate::clock::Clock;
+use crate::metrics::StoreOp;
+use crate::privacy::seal::Sealer;
+use crate::tasks;
+
+pub(in crate::store) use self::beside::RecordsInMemory;
+pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
 pub(in crate::store) use self::desk::{Desk, locks};
 pub(in crate::store) use self::fault::Fault;
 pub(in crate::store) use self::feed::Changed;
-pub use self::file::{FolderLock, Identity};
-use self::gaps::Walk;
+pub use self::file::{FolderLock, Identity, identity, lock, look, version};
 pub use self::journal::{JournalFault, StoreId};
-use self::mark::{Mark, MarkFile};
-use self::opening::Opened;
-pub use self::opening::{Counted, Looked, LookedData, OpenError};
+pub use self::opening::{Counted, Looked, LookedData, OpenError, count};
 pub(in crate::store) use self::read::Reader;
-pub use self::repair::Repaired;
-use self::short::Short;
+pub use self::repair::{Repaired, repair};
 pub use self::teller::TellTogether;
-use self::teller::Teller;
-use self::writer::{Job, Rate, Work, Writer};
-use super::feed::FeedEvent;
-use super::record::{Change, Row, Select};
-use super::{
-    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, NoStats, Record, Records,
-    Refused, Retention, RoomRow, Sight, Store, StoreError, StoreStats, Transcript, Write,
-    WriteSlot, Wrote, sealed,
-};
-use crate::clock::Clock;
-use crate::metrics::StoreOp;
-use crate::privacy::envelope::Tag;
-use crate::privacy::seal::{Bucket, Sealer, Subject};
-use crate::tasks;
-
-/// Tries to empty the log while readers come and go.
-const EMPTY_LOG_TRIES: u32 = 20;
-const EMPTY_LOG_PAUSE: Duration = Duration::from_millis(50);
 
 /// The store's bounds.
 #[derive(Debug, Clone)]
@@ -165,74 +152,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl SqliteStore {
-    /// Whose data is in this folder, by what it says itself; `None` where there is none yet.
-    ///
-    /// # Errors
-    /// If the file is there and cannot be read, or is missing where others speak of it.
-    pub fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
-        file::identity(folder)
-    }
-
-    /// The key store's number that the data in this folder needs; `None` where there is no data yet.
-    ///
-    /// # Errors
-    /// As [`SqliteStore::identity`].
-    pub fn generation(folder: &Path) -> Result<Option<u64>, OpenError> {
-        Ok(file::identity(folder)?.map(|identity| identity.generation))
-    }
-
     /// What this data is known by: keys, journal and mark name it too.
     pub fn id(&self) -> StoreId {
         self.id
-    }
-
-    /// How much of what `init` makes is there, in use or not; `None` where there is no data.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
-        opening::count(folder)
-    }
-
-    /// Takes over what can be read of a journal that a start would refuse, and makes what is there the truth. The
-    /// folder is taken. Without `accept_loss` nothing is changed.
-    ///
-    /// # Errors
-    /// If the database itself cannot be used.
-    pub fn repair(
-        folder: &Path,
-        sealer: &dyn Sealer,
-        now: UnixMillis,
-        accept_loss: bool,
-    ) -> Result<Repaired, OpenError> {
-        repair::repair(folder, sealer, now, accept_loss)
-    }
-
-    /// Takes the folder for this process; makes it where there is none.
-    ///
-    /// # Errors
-    /// If another has it, or it cannot be made.
-    pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
-        file::lock(folder)
-    }
-
-    /// Looks at the data in `folder` without making, changing or keeping anything.
-    ///
-    /// # Errors
-    /// If it is damaged, from a later version or another program's.
-    pub fn look(folder: &Path) -> Result<Looked, OpenError> {
-        if let Some(pid) = file::user(folder)? {
-            return Ok(Looked::InUse { pid });
-        }
-        file::check_restored(folder)?;
-        let path = file::database_path(folder);
-        Ok(match file::look(folder)? {
-            None => Looked::Empty,
-            Some(file::Seen { version, known, keys, id, connection }) => {
-                let connection = Mutex::new(connection);
-                Looked::Data(Box::new(LookedData { path, version, known, keys, id, connection }))
-            }
-        })
     }
 
     /// Opens the data in `folder`, or begins it.
@@ -245,7 +167,7 @@ impl SqliteStore {
         config: &SqliteConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        Self::open_locked(folder, file::lock(folder)?, sealer, config, clock)
+        Self::open_locked(folder, lock(folder)?, sealer, config, clock)
     }
 
     /// The same in a folder that is taken already.
@@ -263,17 +185,9 @@ impl SqliteStore {
         let opened = opening::open(folder, &*sealer, clock.now())?;
         let Opened { connection, alone, id, commits, carried, found, in_file } = opened;
         let path = file::database_path(folder);
-        let in_place = file::InPlace::of(path.clone()).map_err(|source| OpenError::Io {
-            act: "look at",
-            path: path.clone(),
-            source,
-        })?;
+        let in_place = file::InPlace::of(path.clone()).map_err(file::io("look at", &path))?;
         let bytes = File::options().read(true).write(true).open(&path);
-        let bytes = Arc::new(bytes.map_err(|source| OpenError::Io {
-            act: "open",
-            path: path.clone(),
-            source,
-        })?);
+        let bytes = Arc::new(bytes.map_err(file::io("open", &path))?);
         let readers = config.readers.max(1);
         let open = |source| OpenError::File { act: "open", path: path.clone(), source };
         let connect = || file::connect_reader(folder);
@@ -286,8 +200,7 @@ impl SqliteStore {
         let short = Short::new(short, clock.instant()).map_err(open)?;
         let queue_len = config.queue_len.max(1);
         let (jobs_tx, jobs) = sync_channel(queue_len);
-        let thread =
-            |source| OpenError::Io { act: "start a thread for", path: path.clone(), source };
+        let thread = |source| file::io("start a thread for", &path)(source);
         let teller = Teller::start(config.tell_together).map_err(thread)?;
         let backlog = Arc::new(Backlog::default());
         let mut carrying = Carrying::after(carried);
@@ -362,11 +275,6 @@ impl SqliteStore {
         })
     }
 
-    /// Version of the database's form: that of this program, to which it was brought when it was opened.
-    pub fn version() -> u32 {
-        file::version()
-    }
-
     /// Bytes of each file on disk.
     pub fn bytes(&self) -> FileBytes {
         let folder = &self.shared.folder;
@@ -378,7 +286,7 @@ impl SqliteStore {
         }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+    async fn place(&self) -> Result<OwnedSemaphorePermit> {
         let places = Arc::clone(&self.shared.places);
         match tokio::time::timeout(self.patience, places.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -387,7 +295,7 @@ impl SqliteStore {
         }
     }
 
-    async fn work(&self, work: Work) -> Result<(), StoreError> {
+    async fn work(&self, work: Work) -> Result<()> {
         let permit = self.place().await?;
         let (told, fate) = oneshot::channel();
         let fate_tx: Fate = Box::new(move |outcome| {
@@ -401,7 +309,7 @@ impl SqliteStore {
     async fn act(
         &self,
         act: impl FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send + 'static,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.work(Work::Act(Box::new(act))).await
     }
 
@@ -409,7 +317,7 @@ impl SqliteStore {
     async fn ask<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.act(move |desk| {
             let value = act(desk)?;
@@ -424,7 +332,7 @@ impl SqliteStore {
         &self,
         act: &'static str,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         self.read_with(act, Waiting::default(), read).await
     }
 
@@ -434,7 +342,7 @@ impl SqliteStore {
         act: &'static str,
         conversation: ConversationId,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         // Looked for first: what has left the backlog by then is in the file.
         self.read_with(act, self.shared.backlog.of(conversation), read).await
     }
@@ -444,7 +352,7 @@ impl SqliteStore {
         act: &'static str,
         waiting: Waiting,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         let gone = move |_| StoreError::Unavailable { act };
         let permit = Arc::clone(&self.shared.readers).acquire_owned().await.map_err(gone)?;
         let shared = Arc::clone(&self.shared);
@@ -465,74 +373,6 @@ impl SqliteStore {
             Ok(outcome) => outcome.map_err(|fault| fault.told(act)),
             Err(_) => Err(StoreError::Unavailable { act }),
         }
-    }
-
-    async fn clean_up_bucket(&self, bucket: Bucket) -> Result<Option<i64>, StoreError> {
-        let begun = self.ask(move |desk| desk.clean_up_begin(&bucket)).await?;
-        let Some((id, first)) = begun else { return Ok(None) };
-        let mut step = Step::From(first);
-        while let Step::From(from) = step {
-            step = self.ask(move |desk| desk.clean_up_messages(id, from)).await?;
-        }
-        self.act(move |desk| desk.clean_up_rest(id)).await?;
-        Ok(Some(id))
-    }
-
-    async fn clean_up_all(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
-        let began = self.shared.clock.instant();
-        let outcome = self.clean_up_each(buckets).await;
-        match &outcome {
-            Ok(()) => {
-                let now = self.shared.clock.instant();
-                self.shared.stats.swept(now.saturating_duration_since(began));
-            }
-            Err(_) => self.shared.stats.failed(StoreOp::Sweep),
-        }
-        outcome
-    }
-
-    async fn clean_up_each(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
-        let mut cleaned = Vec::new();
-        for bucket in buckets {
-            cleaned.extend(self.clean_up_bucket(*bucket).await?.map(|id| (*bucket, id)));
-        }
-        let Some(_turn) = self.shared.log.to_empty(&cleaned) else { return Ok(()) };
-        self.leave_nothing(cleaned).await
-    }
-
-    /// Empties log and gaps of what was in rows that are gone, and ends the clean-up of these.
-    async fn leave_nothing(&self, cleaned: Vec<(Bucket, i64)>) -> Result<(), StoreError> {
-        self.again(|| Work::EmptyLog).await?;
-        if !cleaned.is_empty() {
-            self.clear_gaps().await?;
-        }
-        // Only now are they off the list: a crash before this line brings them back.
-        for (_, id) in cleaned {
-            self.act(move |desk| desk.clean_up_end(id)).await?;
-        }
-        Ok(())
-    }
-
-    /// Walks the file, slice by slice; what waits in the queue comes between two.
-    async fn clear_gaps(&self) -> Result<(), StoreError> {
-        let walk = Arc::new(Walk::new());
-        while walk.at().is_some() {
-            self.again(|| Work::ClearGaps(Arc::clone(&walk))).await?;
-        }
-        Ok(())
-    }
-
-    /// Tries what readers may be in the way of.
-    async fn again(&self, work: impl Fn() -> Work + Send) -> Result<(), StoreError> {
-        let mut outcome = Ok(());
-        for _ in 0..EMPTY_LOG_TRIES {
-            outcome = self.work(work()).await;
-            if outcome.is_ok() {
-                return Ok(());
-            }
-            tokio::time::sleep(EMPTY_LOG_PAUSE).await;
-        }
-        outcome
     }
 }
 
@@ -607,255 +447,6 @@ impl Shared {
         let value = read(&reader);
         let ended = connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
         Ok((value, ended.is_ok()))
-    }
-}
-
-struct Slot {
-    shared: Arc<Shared>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl WriteSlot for Slot {
-    fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate) {
-        let Self { shared, permit } = *self;
-        shared.put(Job { work: Work::Writes(writes, None), fate, permit });
-    }
-}
-
-#[async_trait]
-impl Store for SqliteStore {
-    fn try_reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
-        if self.shared.jobs.lock().is_none() {
-            return Err(StoreError::Unavailable { act: "write after the end" });
-        }
-        let permit =
-            Arc::clone(&self.shared.places).try_acquire_owned().map_err(|_| StoreError::Full)?;
-        Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
-    }
-
-    async fn reserve(&self) -> Result<Box<dyn WriteSlot>, StoreError> {
-        let permit = self.place().await?;
-        if self.shared.jobs.lock().is_none() {
-            return Err(StoreError::Unavailable { act: "write after the end" });
-        }
-        Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
-    }
-
-    async fn batch(&self, writes: Vec<Write>) -> Result<Vec<Wrote>, Refused> {
-        let done = vec![Wrote::Done; writes.len()];
-        let (told, mut answer) = oneshot::channel();
-        let outcome = self.work(Work::Writes(writes, Some(told))).await;
-        // What went into the journal is new messages, and nobody tells more of them.
-        let wrote = answer.try_recv().ok();
-        match outcome {
-            Ok(()) => Ok(wrote.and_then(Result::ok).unwrap_or(done)),
-            Err(error) => Err(Refused { at: wrote.and_then(Result::err), error }),
-        }
-    }
-
-    fn healthy(&self) -> bool {
-        self.shared.healthy.load(Ordering::Acquire) && self.shared.jobs.lock().is_some()
-    }
-
-    async fn close(&self) {
-        // The writer ends when the queue is empty and nobody can fill it any more.
-        drop(self.shared.jobs.lock().take());
-        if let Some(closed) = self.closed.lock().await.take() {
-            // An error means that the writer is gone already.
-            let _gone = closed.await;
-        }
-        self.shared.idle.lock().clear();
-        self.shared.short.lock().close();
-    }
-}
-
-#[async_trait]
-impl Transcript for SqliteStore {
-    async fn room(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        tail: u16,
-    ) -> Result<Option<RoomRow>, StoreError> {
-        self.read_of("read a room", conversation, move |reader| {
-            reader.room(tenant, conversation, tail)
-        })
-        .await
-    }
-
-    async fn newest(
-        &self,
-        tenant: TenantId,
-        conversations: &[ConversationId],
-    ) -> Result<Vec<NewestRow>, StoreError> {
-        // Looked for first: what has left the backlog by then is in the file.
-        let waiting = conversations.iter().map(|id| (*id, self.shared.backlog.of(*id)));
-        let waiting: Vec<_> = waiting.collect();
-        self.read("read what is newest", move |reader| {
-            let rows = waiting.iter().map(|(conversation, waiting)| {
-                Reader { waiting: &waiting.rows(), ..*reader }.newest_said(tenant, *conversation)
-            });
-            rows.filter_map(Result::transpose).collect()
-        })
-        .await
-    }
-
-    async fn page(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        sight: Sight,
-        range: (Seq, Option<Seq>),
-        limit: u16,
-    ) -> Result<MessagePage, StoreError> {
-        self.read_of("read a page", conversation, move |reader| {
-            reader.page(tenant, conversation, sight, range, limit)
-        })
-        .await
-    }
-
-    async fn messages(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        after: Seq,
-        before: Option<Seq>,
-        limit: u16,
-    ) -> Result<Vec<Arc<crate::privacy::envelope::Placed>>, StoreError> {
-        self.read_of("read messages", conversation, move |reader| {
-            reader.messages(tenant, conversation, after, before, limit)
-        })
-        .await
-    }
-
-    async fn is_destroyed(
-        &self,
-        tag: &Tag,
-        conversation: ConversationId,
-    ) -> Result<bool, StoreError> {
-        let lock = sealed::message_lock(tag, conversation);
-        self.read("ask for a key", move |reader| Ok(sealed::is_destroyed(reader.sealer, &lock)?))
-            .await
-    }
-
-    async fn message(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        message: MessageId,
-        after: Seq,
-    ) -> Result<Option<Arc<crate::privacy::envelope::Placed>>, StoreError> {
-        self.read_of("read a message", conversation, move |reader| {
-            reader.message(tenant, conversation, message, after)
-        })
-        .await
-    }
-
-    async fn search(
-        &self,
-        tenant: TenantId,
-        search: &ConversationSearch,
-        limit: u16,
-    ) -> Result<Found, StoreError> {
-        let search = search.clone();
-        self.read("search conversations", move |reader| reader.search(tenant, &search, limit)).await
-    }
-
-    async fn changed_at(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-    ) -> Result<Option<UnixMillis>, StoreError> {
-        self.read("read a change", move |reader| reader.changed_at(tenant, conversation)).await
-    }
-}
-
-#[async_trait]
-impl Records for SqliteStore {
-    async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>, StoreError> {
-        if select.is_short
-            && let Some(rows) = self.shared.read_at_once(|reader| reader.select(&select))
-        {
-            return Ok(rows);
-        }
-        self.read(act, move |reader| reader.select(&select)).await
-    }
-
-    async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let batch =
-            changes.into_iter().map(|change| Write::Record(Box::new(Record::Change(change))));
-        self.write(batch.collect()).await
-    }
-
-    async fn feed(
-        &self,
-        tenant: TenantId,
-        after: u64,
-        limit: u16,
-    ) -> Result<Vec<FeedEvent>, StoreError> {
-        self.read("read the feed", move |reader| reader.feed(tenant, after, limit)).await
-    }
-
-    async fn feed_end(&self) -> Result<u64, StoreError> {
-        self.read("read the feed", |reader| reader.feed_end()).await
-    }
-}
-
-#[async_trait]
-impl Retention for SqliteStore {
-    async fn delete_ended(&self, at: UnixMillis) -> Result<(), StoreError> {
-        while self.ask(move |desk| desk.delete_ended(at)).await? {}
-        Ok(())
-    }
-
-    async fn idempotent_forget(&self, until: UnixMillis) -> Result<(), StoreError> {
-        while self.ask(move |desk| desk.answers_forget(until)).await? {}
-        Ok(())
-    }
-
-    async fn buckets(&self) -> Result<Vec<Bucket>, StoreError> {
-        let mut buckets = self.read("list buckets", |reader| reader.buckets()).await?;
-        self.shared.log.leave_out(&mut buckets);
-        Ok(buckets)
-    }
-
-    async fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
-        if self.healthy() {
-            return self.clean_up_all(buckets).await;
-        }
-        // The disk may be full: what clean-up itself needs was kept for it.
-        self.work(Work::Reserve { free: true }).await?;
-        let outcome = self.clean_up_all(buckets).await;
-        self.work(Work::Reserve { free: false }).await?;
-        outcome
-    }
-
-    async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<(), StoreError> {
-        self.act(move |desk| match subject {
-            Subject::Agent(agent) => desk.forget_agent(tenant, agent),
-            Subject::Visitor(visitor) => desk.forget_visitor(tenant, visitor).map(drop),
-        })
-        .await?;
-        // Whoever copies now has the log as it was; it is sealed with the key that is destroyed.
-        let Some(_turn) = self.shared.log.to_empty(&[]) else { return Ok(()) };
-        self.again(|| Work::EmptyLog).await?;
-        self.clear_gaps().await
-    }
-
-    async fn high_water(&self) -> Result<UnixMillis, StoreError> {
-        self.read("read the latest time", |reader| reader.high_water()).await
-    }
-
-    async fn raise_high_water(&self, at: UnixMillis) -> Result<(), StoreError> {
-        self.act(move |desk| desk.raise_high_water(at)).await
-    }
-
-    async fn destroying(&self, by: UnixMillis) -> Result<bool, StoreError> {
-        self.ask(move |desk| desk.destroying(by)).await
-    }
-
-    async fn clock_act(&self, act: ClockAct) -> Result<bool, StoreError> {
-        self.ask(move |desk| desk.clock_act(act)).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::api::access::Access;
 use crate::api::idempotency::Keep;
 use crate::api::messages::checked_text;
 use crate::api::problem::Problem;
-use crate::api::{ApiState, schema};
+use crate::api::schema;
 use crate::auth::issue;
 use crate::hub::Creation;
 use crate::store::Write;
@@ -84,7 +84,6 @@ pub(super) struct Begun {
 
 /// Begins it, with what is kept of the answer in the same batch.
 pub(super) async fn begin(
-    state: &ApiState,
     access: &Access,
     new: NewConversation,
     keep: Option<Keep>,
@@ -99,17 +98,17 @@ pub(super) async fn begin(
         Some(author) => author == FirstAuthor::Visitor,
         None => !own,
     };
-    if state.store.site(access.tenant, new.site_id).await?.is_none() {
+    if access.state.store.site(access.tenant, new.site_id).await?.is_none() {
         return Err(Problem::field("site_id", "There is no such site here."));
     }
     if let Some(visitor) = new.visitor_id {
-        let row = state.store.visitor(access.tenant, visitor).await?;
+        let row = access.state.store.visitor(access.tenant, visitor).await?;
         if row.is_none_or(|row| row.site != new.site_id) {
             return Err(Problem::field("visitor_id", "This site has no such visitor."));
         }
     }
     if let Some(agent) = new.assignee {
-        colleague(state, access.tenant, agent)
+        colleague(&access.state, access.tenant, agent)
             .await
             .map_err(|problem| problem.of_field("assignee"))?;
     }
@@ -118,25 +117,25 @@ pub(super) async fn begin(
     for (field, given) in [("name", &about.name), ("email", &about.email)] {
         form.extend(given.as_ref().map(|given| (field, given.expose().as_str())));
     }
-    let begun = Begun { conversation: ConversationId::from_uuid(state.new_uuid()) };
+    let begun = Begun { conversation: ConversationId::from_uuid(access.state.new_uuid()) };
     let kept = keep.map(|keep| keep.record(&begun)).transpose()?;
     let page = new.page_url.map(|url| PageView { url, title: new.page_title });
     let creation = Creation {
         conversation: begun.conversation,
         site: new.site_id,
-        visitor: new.visitor_id.unwrap_or_else(|| VisitorId::from_uuid(state.new_uuid())),
+        visitor: new.visitor_id.unwrap_or_else(|| VisitorId::from_uuid(access.state.new_uuid())),
         is_known: new.visitor_id.is_some(),
         form,
         page: page.as_ref(),
         notice: new.notice_hash.as_deref(),
         locale: about.locale.as_deref().unwrap_or_default(),
-        message: MessageId::from_uuid(state.new_uuid()),
+        message: MessageId::from_uuid(access.state.new_uuid()),
         text: Text::new(text),
         by_visitor,
         assignee: new.assignee,
         secret: issue("lhv_").hash,
-        beside: kept.map(|record| Write::Record(Box::new(record))).into_iter().collect(),
+        beside: kept.map(Write::Record).into_iter().collect(),
     };
-    state.live.create(&access.principal, creation).await?;
+    access.state.live.create(&access.principal, creation).await?;
     Ok(begun)
 }

@@ -9,6 +9,7 @@ use super::super::access::Anyone;
 use super::super::{openapi, openapi_admin, sessions};
 use super::world::{Answer, By, CANARY, Company, DAY_MS, ORIGIN, PASSWORD, World, send, token};
 use crate::auth::{Scope, hash_password};
+use crate::store::AgentRow;
 
 /// An operation of a contract: id, method, path with its ids filled in, a body that is well-formed.
 #[derive(Debug)]
@@ -403,7 +404,10 @@ async fn a_password_that_was_replaced_while_it_was_looked_at_begins_no_session()
     let world = World::new().await;
     let looked_at = world.b.agent.clone();
     let hash = hash_password(&SecretString::from("another long password".to_owned())).unwrap();
-    let stored = world.state.store.agent_password(looked_at.tenant, looked_at.agent, hash);
+    let stored = world
+        .state
+        .writes()
+        .change(AgentRow::password(looked_at.tenant, looked_at.agent, hash).into());
     stored.await.unwrap();
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
     let client = String::from("Firefox");

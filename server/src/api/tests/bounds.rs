@@ -25,7 +25,7 @@ const OLDER: u64 = 5;
 
 /// Conversations of one visitor and of many, messages in one conversation, all of them of long ago.
 async fn fill(world: &World, times: usize) {
-    let store = &world.state.store;
+    let store = world.state.writes();
     let template = store.conversation(world.a.tenant, world.a.conversation).await.unwrap().unwrap();
     let visitor = store.visitor(world.a.tenant, world.a.visitor).await.unwrap().unwrap();
     let states = [ConversationState::Closed, ConversationState::Closed, ConversationState::Queued];

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{By, World};
+use crate::privacy::seal::Subject;
 
 const PATH: &str = "/v1/canned-responses";
 
@@ -69,7 +70,7 @@ async fn an_erased_agents_own_go_and_the_shared_ones_stay() {
     let (tenant, who) = (world.a.tenant, world.a.agent.agent);
     let all = async || world.state.store.canned_responses(tenant).await.unwrap().len();
     assert_eq!(all().await, 2);
-    world.state.store.agent_forget(tenant, who).await.unwrap();
+    world.state.writes().forget(tenant, Subject::Agent(who)).await.unwrap();
     assert_eq!(all().await, 1);
     assert_eq!(shortcuts(&world, admin).await, ["shared"]);
 }

@@ -189,7 +189,7 @@ async fn acts_reach_the_hub_and_its_refusals_come_back() {
 /// Says so many lines of a kind in the company's conversation.
 async fn say_lines(world: &World, kind: Line, times: u64) {
     let company = &world.a;
-    let store = &world.state.store;
+    let store = world.state.writes();
     for _ in 0..times {
         let room = store.room(company.tenant, company.conversation, 0).await.unwrap().unwrap();
         let of = crate::store::conformance::World::of(
@@ -240,7 +240,7 @@ async fn pages_of_messages_say_whether_there_are_earlier_ones_that_can_be_read()
     );
     for seq in after + 1..=after + 2 {
         let line = of.line(seq, Line::Words, world.clock.now().day());
-        world.state.store.write(vec![Write::Message(line)]).await.unwrap();
+        world.state.writes().write(vec![Write::Message(line)]).await.unwrap();
     }
     world.clock.advance_ms(31 * DAY_MS);
     let page = world.get(&world.a.by_key, &path).await.expect(200).json();

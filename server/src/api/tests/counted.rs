@@ -7,7 +7,7 @@ use serde_json::json;
 use super::world::{By, Company, KEY_REQUESTS_BURST, NOW, PASSWORD, World, send};
 use crate::auth::{Scope, new_tenant_key};
 use crate::metrics::{KeyRefused, SignIn};
-use crate::store::KeyRow;
+use crate::store::{Change, KeyRow};
 
 #[tokio::test]
 async fn sign_ins_are_counted_by_their_result() {
@@ -42,7 +42,7 @@ async fn key_of(world: &World, company: &Company, scopes: &[Scope]) -> By {
         secret: key.hash,
         created_at: NOW,
     };
-    world.state.store.key_create(row).await.unwrap();
+    world.state.writes().change(vec![Change::create(row)]).await.unwrap();
     By::key(key.text.expose_secret())
 }
 

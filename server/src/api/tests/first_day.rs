@@ -210,7 +210,7 @@ async fn conversations_are_followed_and_found() {
     let tag = world.a.tag;
     assert_eq!(count(&list(&format!("tag_id={tag}")).await), 0);
     // Labels show their names, and the list by one has what it is on.
-    let store = &world.state.store;
+    let store = world.state.writes();
     let row = store.conversation(world.a.tenant, world.a.conversation).await.unwrap().unwrap();
     let row = crate::store::ConversationRow { tags: vec![tag], version: 2, ..row };
     store.write(vec![crate::store::Write::Conversation(Box::new(row))]).await.unwrap();

@@ -5,7 +5,7 @@ use protocol::visible::is_blank;
 use serde_json::{Value, json};
 
 use super::world::{By, ORIGIN, PASSWORD, World, send};
-use crate::store::TagRow;
+use crate::store::{Change, TagRow};
 
 /// Invisible in one way or another; a word stays the same with any of them in it.
 const HIDDEN: [&str; 12] = [
@@ -104,7 +104,7 @@ async fn labels_that_look_alike_are_one() {
         tenant: world.a.tenant,
         name: String::from("Old\u{200B}"),
     };
-    world.state.store.tag_create(row.clone()).await.unwrap();
+    world.state.writes().change(vec![Change::create(row.clone())]).await.unwrap();
     world.post(by, "/v1/tags", json!({ "name": "old" })).await.expect_code(409, "exists");
     let tags = format!("/v1/conversations/{}/tags", world.a.conversation);
     world.put(by, &tags, json!({ "tags": [row.tag] })).await.expect(204);

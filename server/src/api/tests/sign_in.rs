@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::world::{Answer, By, Company, DAY_MS, NOW, ORIGIN, PASSWORD, World, agent, send, token};
 use crate::auth::hash_password;
-use crate::store::{AgentRow, TenantRow};
+use crate::store::{AgentRow, Change, TenantRow};
 
 fn nobody() -> By {
     By::nobody().from(Some(ORIGIN))
@@ -25,12 +25,16 @@ async fn further_tenant(world: &World, email: &str, password: &str) -> AgentRow 
         privacy_contact: Personal::new(String::from("privacy@example.test")),
         created_at: NOW,
     };
-    state.store.tenant_create(row).await.unwrap();
+    state.writes().change(vec![Change::create(row)]).await.unwrap();
     let mut row = agent(state, tenant, "further", Role::Agent).await;
     row.email = Personal::new(email.to_owned());
     row.password_hash = hash_password(&SecretString::from(password.to_owned())).unwrap();
-    state.store.agent_update(row.clone()).await.unwrap();
-    state.store.agent_password(tenant, row.agent, row.password_hash.clone()).await.unwrap();
+    state.writes().change(vec![row.clone().change()]).await.unwrap();
+    state
+        .writes()
+        .change(AgentRow::password(tenant, row.agent, row.password_hash.clone()).into())
+        .await
+        .unwrap();
     row
 }
 

@@ -22,14 +22,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::super::{ApiConfig, ApiState, Live, admin_router, public_router};
+use super::super::{Act, ApiConfig, ApiState, Live, admin_router, public_router};
 use crate::auth::{
     Allowance, BrakeConfig, Devices, Principal, Rates, RatesConfig, Scope, hash_password, issue,
     new_operator_key, new_tenant_key,
 };
 use crate::channel::Channel;
 use crate::clock::{Clock, ManualClock};
-use crate::hub::RefusedOrigin;
+use crate::hub::{Follow, RefusedOrigin};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
@@ -38,11 +38,10 @@ use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::{Ground, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
-use crate::store::Records as _;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    AgentRow, Beside, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store, TagRow,
-    TenantRow, VisitorRow, Write,
+    AgentRow, Beside, Change, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store,
+    TagRow, TenantRow, VisitorRow, Write,
 };
 
 pub(super) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -120,44 +119,28 @@ impl Live for FakeLive {
         Ok((seq, at))
     }
 
-    async fn close(&self, _: &Principal, conversation: ConversationId) -> Result<(), Reject> {
-        self.note(format!("close {conversation}"));
-        Ok(())
-    }
-
-    async fn reopen(&self, _: &Principal, conversation: ConversationId) -> Result<(), Reject> {
-        self.note(format!("reopen {conversation}"));
-        Err(Reject::new(RejectCode::Conflict, "it is open"))
-    }
-
-    async fn assign(
+    async fn act(
         &self,
         _: &Principal,
         conversation: ConversationId,
-        agent: Option<AgentId>,
+        act: Act,
     ) -> Result<(), Reject> {
-        self.note(format!("assign {conversation} {agent:?}"));
-        Ok(())
-    }
-
-    async fn transfer(
-        &self,
-        _: &Principal,
-        conversation: ConversationId,
-        agent: AgentId,
-    ) -> Result<(), Reject> {
-        self.note(format!("transfer {conversation} {agent}"));
-        Err(Reject::new(RejectCode::AtCapacity, "they have no room"))
-    }
-
-    async fn set_tags(
-        &self,
-        _: &Principal,
-        conversation: ConversationId,
-        tags: Vec<TagId>,
-    ) -> Result<(), Reject> {
-        self.note(format!("set_tags {conversation} {tags:?}"));
-        Ok(())
+        let refused = |code, words| Err(Reject::new(code, words));
+        let (what, outcome) = match act {
+            Act::Close => (format!("close {conversation}"), Ok(())),
+            Act::Reopen => {
+                (format!("reopen {conversation}"), refused(RejectCode::Conflict, "it is open"))
+            }
+            Act::Assign(agent) => (format!("assign {conversation} {agent:?}"), Ok(())),
+            Act::Transfer(agent) => (
+                format!("transfer {conversation} {agent}"),
+                refused(RejectCode::AtCapacity, "they have no room"),
+            ),
+            Act::SetTags(tags) => (format!("set_tags {conversation} {tags:?}"), Ok(())),
+            Act::Withdraw | Act::TakeOver { .. } => return Ok(()),
+        };
+        self.note(what);
+        outcome
     }
 
     fn site_availability(&self, _: TenantId, _: SiteId) -> SiteAvailability {
@@ -175,16 +158,34 @@ impl Live for FakeLive {
         self.refused.lock().clone()
     }
 
+    fn following(&self) -> &dyn Follow {
+        self
+    }
+}
+
+#[async_trait]
+impl Follow for FakeLive {
+    fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     async fn site_changed(&self, site: &SiteRow) {
         self.note(format!("site_changed {}", site.site));
     }
 
-    async fn agent_changed(&self, agent: &AgentRow) {
+    async fn agent_changed(&self, agent: AgentRow) {
         self.note(format!("agent_changed {}", agent.agent));
     }
 
     fn session_ended(&self, session: SessionId) {
         self.note(format!("session_ended {session}"));
+    }
+}
+
+impl ApiState {
+    /// Where these tests put what was there before.
+    pub(super) fn writes(&self) -> &dyn Store {
+        self.live.following().store()
     }
 }
 
@@ -355,7 +356,7 @@ impl World {
             secret: operator.hash,
             created_at: NOW,
         };
-        store.key_create(row).await.unwrap();
+        store.change(vec![Change::create(row)]).await.unwrap();
         let (public, admin) = (public_router(state.clone()), admin_router(state.clone()));
         let by_operator = By::key(operator.text.expose_secret());
         Self { public, admin, state, live, clock, a, b, by_operator, _folder: folder }
@@ -450,7 +451,7 @@ pub(super) async fn agent(state: &ApiState, tenant: TenantId, name: &str, role: 
         password_hash: password_hash(),
         created_at: NOW,
     };
-    state.store.agent_create(row.clone()).await.unwrap();
+    state.writes().change(vec![Change::create(row.clone())]).await.unwrap();
     row
 }
 
@@ -465,7 +466,7 @@ async fn session(state: &ApiState, agent: &AgentRow) -> (SessionId, By) {
         created_at: NOW,
         expires_at: NOW.plus_ms(14 * DAY_MS),
     };
-    state.store.session_create(row.clone()).await.unwrap();
+    state.writes().change(vec![Change::create(row.clone())]).await.unwrap();
     (row.session, By::cookie(secret.text.expose_secret()))
 }
 
@@ -480,7 +481,7 @@ async fn key(state: &ApiState, tenant: TenantId, scopes: &[Scope]) -> (KeyId, By
         secret: secret.hash,
         created_at: NOW,
     };
-    state.store.key_create(row).await.unwrap();
+    state.writes().change(vec![Change::create(row)]).await.unwrap();
     (key, By::key(secret.text.expose_secret()))
 }
 
@@ -492,7 +493,7 @@ async fn company(state: &ApiState, name: &str) -> Company {
         privacy_contact: Personal::new(format!("privacy@{name}.example")),
         created_at: NOW,
     };
-    state.store.tenant_create(row).await.unwrap();
+    state.writes().change(vec![Change::create(row)]).await.unwrap();
     let admin = agent(state, tenant, &format!("{name}-admin"), Role::Admin).await;
     let plain = agent(state, tenant, &format!("{name}-agent"), Role::Agent).await;
     let (session_id, by_admin) = session(state, &admin).await;
@@ -508,10 +509,10 @@ async fn company(state: &ApiState, name: &str) -> Company {
         settings: SiteSettings::default(),
         created_at: NOW,
     };
-    state.store.site_create(site.clone()).await.unwrap();
+    state.writes().change(vec![Change::create(site.clone())]).await.unwrap();
     let tag = TagId::from_uuid(state.new_uuid());
     let row = TagRow { tag, tenant, name: format!("{name}-label") };
-    state.store.tag_create(row).await.unwrap();
+    state.writes().change(vec![Change::create(row)]).await.unwrap();
     let (visitor, conversation) = conversation(state, &site, plain.agent).await;
     let messages = talk(state, &site, visitor, conversation, plain.agent, session_id).await;
     Company {
@@ -573,7 +574,7 @@ async fn conversation(
         closed_at: None,
     };
     let writes = vec![Write::Visitor(Box::new(row)), Write::Conversation(Box::new(header))];
-    state.store.write(writes).await.unwrap();
+    state.writes().write(writes).await.unwrap();
     (visitor, conversation)
 }
 

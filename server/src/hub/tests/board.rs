@@ -68,7 +68,7 @@ impl Seen {
         let stand = Stand::at(RoutingConfig::default(), clock.clone(), None);
         let first = World::new(7);
         first.settle(&*stand.store).await;
-        stand.store.agent_create(first.agent_row()).await.unwrap();
+        stand.store.change(vec![Change::create(first.agent_row())]).await.unwrap();
         let mut worlds = vec![first];
         worlds.extend((0..conversations - 1).map(|n| first.with_visitor(8 + n)));
         for world in &worlds[1..] {

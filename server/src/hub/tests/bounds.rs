@@ -10,7 +10,6 @@ use protocol::personal::Personal;
 
 use super::*;
 use crate::hub::Opening;
-use crate::store::Records as _;
 use crate::store::conformance::{Line as Kind, NOW};
 use crate::store::sqlite::tests::Steps;
 use crate::store::{SecretHash, Write};
@@ -85,7 +84,7 @@ impl Old {
         let stand = Stand::new();
         let world = World::new(7);
         world.settle(&*stand.store).await;
-        stand.store.agent_create(world.agent_row()).await.unwrap();
+        stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
         let mut writes = Vec::new();
         let mut waiting = Vec::new();
         for n in 0..times * 60 {

@@ -11,7 +11,7 @@ use crate::store::{Write, inventory};
 async fn world(stand: &Stand) -> World {
     let world = World::new(7);
     world.settle(&*stand.store).await;
-    stand.store.agent_create(world.agent_row()).await.unwrap();
+    stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
     stand.store.write(vec![Write::Message(world.message(1, "hello"))]).await.unwrap();
     stand.hub.start().await.unwrap();
     world

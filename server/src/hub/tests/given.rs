@@ -9,7 +9,6 @@ use protocol::reject::{Reject, RejectCode};
 use super::*;
 use crate::auth::issue;
 use crate::keys::uuid_v7;
-use crate::store::Records as _;
 use crate::store::{AgentRow, ConversationRow, Write};
 
 /// What somebody begins for a visitor who is new.
@@ -52,7 +51,7 @@ impl Team {
             ..admin.clone()
         };
         for row in [admin, other] {
-            stand.store.agent_create(row).await.unwrap();
+            stand.store.change(vec![Change::create(row)]).await.unwrap();
         }
         stand.hub.start().await.unwrap();
         let team = Self { stand, world, plain };

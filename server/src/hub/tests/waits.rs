@@ -3,7 +3,6 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::metrics::{Closed, Live, OfferEnd, Opened, Wait};
-use crate::store::Records as _;
 use crate::store::conformance::NOW;
 
 struct Queue {
@@ -26,7 +25,7 @@ impl Queue {
         for world in others.iter().chain([&world]) {
             world.settle(&*stand.store).await;
         }
-        stand.store.agent_create(world.agent_row()).await.unwrap();
+        stand.store.change(vec![Change::create(world.agent_row())]).await.unwrap();
         stand.hub.start().await.unwrap();
         Self { stand, clock, world }
     }

@@ -259,15 +259,18 @@ impl<'a> Held<'a> {
         Ok(Wrote::Done)
     }
 
+    fn kept(&mut self) -> Option<&mut Kept> {
+        self.records.as_mut()?.as_mut()
+    }
+
     fn record<T>(
         &mut self,
         write: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let shared = self.shared;
-        let records = self.records.as_mut().and_then(|records| records.as_mut());
-        let done = records
-            .ok_or_else(no_records)
-            .and_then(|records| records.step(&*shared.sealer, shared.clock.now(), write));
+        let kept = self.kept().ok_or_else(no_records);
+        let done =
+            kept.and_then(|kept| kept.sqlite.step(&*shared.sealer, shared.clock.now(), write));
         done.map_err(|fault| shared.records_failed(fault, "write a row"))
     }
 
@@ -277,20 +280,18 @@ impl<'a> Held<'a> {
         if writes.iter().any(|write| matches!(write, Write::Record(_))) {
             let feeds = self.record(|desk| desk.feeds())?;
             shared.feeds.store(feeds, Ordering::Release);
-            if let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) {
-                records.timelines.clear();
+            if let Some(kept) = self.kept() {
+                kept.timelines.clear();
             }
         }
-        let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) else {
-            return Ok(());
-        };
-        records.commit().map_err(|fault| shared.records_failed(fault, "commit a batch"))
+        let Some(kept) = self.kept() else { return Ok(()) };
+        kept.sqlite.end(true).map_err(|fault| shared.records_failed(fault, "commit a batch"))
     }
 
     /// Takes everything back, the last step first.
     fn undo(&mut self) {
-        if let Some(records) = self.records.as_mut().and_then(|records| records.as_mut()) {
-            records.undo();
+        if let Some(Err(fault)) = self.kept().map(|kept| kept.sqlite.end(false)) {
+            fault.told("take a batch back");
         }
         while let Some(before) = self.done.pop() {
             match before {

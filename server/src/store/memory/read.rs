@@ -1,51 +1,135 @@
-//! Kept things back into rows: copied under their lock, unsealed after it.
+//! Kept things back into rows: copied under their lock, unsealed after it. What is asked of records is SQLite's answer.
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
+use protocol::time::UnixMillis;
 
-use super::Shared;
 use super::transcript::{Conversation, Home, Line};
+use super::{MemoryStore, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Envelope, Parts, Placed, Tag};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::SealError;
+use crate::store::sight::{ASKED_LOOKED_MAX, DEAD_MAX, NewestWords, Paging};
 use crate::store::{
-    ASKED_LOOKED_MAX, DEAD_MAX, MessagePage, NewestRow, NewestWords, Paging, RoomRow, Sight,
-    StoreError, sealed,
+    ConversationSearch, Found, MessagePage, NewestRow, Result, RoomRow, Sight, Transcript, sealed,
 };
 
-impl Shared {
-    pub(super) fn room(
+#[async_trait]
+impl Transcript for MemoryStore {
+    async fn room(
         &self,
         tenant: TenantId,
         conversation: ConversationId,
         tail: u16,
-    ) -> Result<Option<RoomRow>, StoreError> {
-        let kept = self.with_of(tenant, conversation, |kept| (kept.seq_last(), kept.marks()));
+    ) -> Result<Option<RoomRow>> {
+        let kept =
+            self.shared.with_of(tenant, conversation, |kept| (kept.seq_last(), kept.marks()));
         let Some((seq_last, marks)) = kept else { return Ok(None) };
-        let header =
-            self.read_records("read a room", |reader| reader.conversation(tenant, conversation))?;
+        let header = self
+            .shared
+            .read_records("read a room", |reader| reader.conversation(tenant, conversation))?;
         let Some(header) = header else { return Ok(None) };
         // Whatever is stored after this line is above the place that was read.
         let before = Some(Seq(seq_last.0.saturating_add(1)));
         let full = usize::from(tail);
-        let tail = self.messages(tenant, conversation, Seq(0), before, tail)?;
-        let (is_full, today) = (tail.len() >= full, self.clock.now().day());
+        let tail = self.shared.messages(tenant, conversation, Seq(0), before, tail)?;
+        let (is_full, today) = (tail.len() >= full, self.shared.clock.now().day());
         let newest = |sight, first| {
-            let page = self.page(tenant, conversation, sight, (Seq(0), Some(first)), 1);
+            let page = self.shared.page(tenant, conversation, sight, (Seq(0), Some(first)), 1);
             page.map(|mut page| page.messages.pop())
         };
         RoomRow::whole((header, seq_last, marks), tail, is_full, today, newest).map(Some)
     }
 
+    async fn newest(
+        &self,
+        tenant: TenantId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<NewestRow>> {
+        let rows = conversations.iter().map(|id| self.shared.newest_said(tenant, *id));
+        rows.filter_map(Result::transpose).collect()
+    }
+
+    async fn page(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        sight: Sight,
+        range: (Seq, Option<Seq>),
+        limit: u16,
+    ) -> Result<MessagePage> {
+        self.shared.page(tenant, conversation, sight, range, limit)
+    }
+
+    async fn messages(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        after: Seq,
+        before: Option<Seq>,
+        limit: u16,
+    ) -> Result<Vec<Arc<Placed>>> {
+        self.shared.messages(tenant, conversation, after, before, limit)
+    }
+
+    async fn is_destroyed(&self, tag: &Tag, conversation: ConversationId) -> Result<bool> {
+        let lock = sealed::message_lock(tag, conversation);
+        let asked = sealed::is_destroyed(&*self.shared.sealer, &lock);
+        asked.map_err(|error| self.shared.keys_failed(error, StoreOp::Read, "ask for a key"))
+    }
+
+    async fn message(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        message: MessageId,
+        after: Seq,
+    ) -> Result<Option<Arc<Placed>>> {
+        let found = self.shared.with_of(tenant, conversation, |kept| {
+            (kept.home(), kept.find(message, after).cloned().collect::<Vec<_>>())
+        });
+        let Some((home, lines)) = found else { return Ok(None) };
+        let timeline = self.shared.timeline(home.site);
+        for line in &lines {
+            if let Some(placed) = self.shared.placed(&home, timeline.as_ref(), line)? {
+                return Ok(Some(placed));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn search(
+        &self,
+        tenant: TenantId,
+        search: &ConversationSearch,
+        limit: u16,
+    ) -> Result<Found> {
+        self.shared.list_touched()?;
+        self.shared
+            .read_records("search conversations", |reader| reader.search(tenant, search, limit))
+    }
+
+    async fn changed_at(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Option<UnixMillis>> {
+        self.shared.list_touched()?;
+        self.shared.read_records("read a change", |reader| reader.changed_at(tenant, conversation))
+    }
+}
+
+impl Shared {
     /// What a list shows of a conversation.
     pub(super) fn newest_said(
         &self,
         tenant: TenantId,
         conversation: ConversationId,
-    ) -> Result<Option<NewestRow>, StoreError> {
+    ) -> Result<Option<NewestRow>> {
         let found = self.with_of(tenant, conversation, |kept| {
             let lines = kept.page(Seq(0), None, ASKED_LOOKED_MAX).to_vec();
             (kept.home(), kept.seq_last(), kept.marks(), lines)
@@ -79,7 +163,7 @@ impl Shared {
         sight: Sight,
         (after, mut before): (Seq, Option<Seq>),
         limit: u16,
-    ) -> Result<MessagePage, StoreError> {
+    ) -> Result<MessagePage> {
         let mut paging = Paging::new(limit);
         let mut timeline = None;
         while !paging.is_done() {
@@ -109,7 +193,7 @@ impl Shared {
         after: Seq,
         mut before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<Placed>>, StoreError> {
+    ) -> Result<Vec<Arc<Placed>>> {
         let limit = usize::from(limit);
         let mut newest_first = Vec::new();
         let mut timeline = None;
@@ -131,36 +215,6 @@ impl Shared {
         }
         newest_first.reverse();
         Ok(newest_first)
-    }
-
-    pub(super) fn message(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        message: MessageId,
-        after: Seq,
-    ) -> Result<Option<Arc<Placed>>, StoreError> {
-        let found = self.with_of(tenant, conversation, |kept| {
-            (kept.home(), kept.find(message, after).cloned().collect::<Vec<_>>())
-        });
-        let Some((home, lines)) = found else { return Ok(None) };
-        let timeline = self.timeline(home.site);
-        for line in &lines {
-            if let Some(placed) = self.placed(&home, timeline.as_ref(), line)? {
-                return Ok(Some(placed));
-            }
-        }
-        Ok(None)
-    }
-
-    pub(super) fn is_destroyed(
-        &self,
-        tag: &Tag,
-        conversation: ConversationId,
-    ) -> Result<bool, StoreError> {
-        let lock = sealed::message_lock(tag, conversation);
-        let asked = sealed::is_destroyed(&*self.sealer, &lock);
-        asked.map_err(|error| self.keys_failed(error, StoreOp::Read, "ask for a key"))
     }
 
     fn tag(&self, home: &Home, timeline: Option<&SiteTimeline>, line: &Line) -> Tag {
@@ -185,7 +239,7 @@ impl Shared {
         home: &Home,
         timeline: Option<&SiteTimeline>,
         line: &Line,
-    ) -> Result<Option<Arc<Placed>>, StoreError> {
+    ) -> Result<Option<Arc<Placed>>> {
         let tag = self.tag(home, timeline, line);
         let bound =
             sealed::message_bound(&tag, home.conversation, line.seq, line.message.as_bytes());
@@ -207,7 +261,7 @@ impl Shared {
     }
 
     /// Lists the changes of those in which something was said.
-    pub(super) fn list_touched(&self) -> Result<(), StoreError> {
+    pub(super) fn list_touched(&self) -> Result<()> {
         let touched = std::mem::take(&mut *self.touched.lock());
         if touched.is_empty() {
             return Ok(());
@@ -218,7 +272,7 @@ impl Shared {
         self.write_records("list changes", |desk| desk.touch(&touched))
     }
 
-    fn unsealed<T>(&self, outcome: Result<T, SealError>) -> Result<T, StoreError> {
+    fn unsealed<T>(&self, outcome: Result<T, SealError>) -> Result<T> {
         outcome.map_err(|error| self.keys_failed(error, StoreOp::Read, "read a row"))
     }
 }

@@ -3,61 +3,26 @@
 use std::collections::HashMap;
 
 use protocol::ids::SiteId;
-use protocol::time::UnixMillis;
 
 use super::Shared;
 use crate::metrics::StoreOp;
 use crate::privacy::policy::SiteTimeline;
-use crate::privacy::seal::Sealer;
 use crate::store::record::{Entity as _, Select, is};
 use crate::store::sqlite::{Desk, Fault, Reader, RecordsInMemory};
 use crate::store::{SiteRow, StoreError};
 
 /// All of them, under one lock; no message passes here.
 pub(super) struct Kept {
-    sqlite: RecordsInMemory,
+    pub(super) sqlite: RecordsInMemory,
     /// Of sites that were asked for since one was written.
     pub(super) timelines: HashMap<SiteId, Option<SiteTimeline>>,
-    /// A batch is under way.
-    begun: bool,
 }
 
 impl Kept {
     /// `None` where there is no memory for them.
     pub(super) fn new() -> Option<Self> {
         let sqlite = RecordsInMemory::new().ok()?;
-        Some(Self { sqlite, timelines: HashMap::new(), begun: false })
-    }
-
-    /// A step of a batch.
-    pub(super) fn step<T>(
-        &mut self,
-        sealer: &dyn Sealer,
-        now: UnixMillis,
-        step: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        if !self.begun {
-            self.sqlite.begin()?;
-            self.begun = true;
-        }
-        self.sqlite.step(sealer, now, step)
-    }
-
-    /// All records of the batch stand.
-    pub(super) fn commit(&mut self) -> Result<(), Fault> {
-        match std::mem::take(&mut self.begun) {
-            true => self.sqlite.end(true),
-            false => Ok(()),
-        }
-    }
-
-    /// None of them does.
-    pub(super) fn undo(&mut self) {
-        if std::mem::take(&mut self.begun)
-            && let Err(fault) = self.sqlite.end(false)
-        {
-            fault.told("take a batch back");
-        }
+        Some(Self { sqlite, timelines: HashMap::new() })
     }
 }
 
@@ -94,7 +59,10 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let mut records = self.records.lock();
         let outcome = match records.as_mut() {
-            Some(records) => records.sqlite.write(&*self.sealer, self.clock.now(), write),
+            Some(Kept { sqlite, .. }) => {
+                let outcome = sqlite.step(&*self.sealer, self.clock.now(), write);
+                sqlite.end(outcome.is_ok()).and(outcome)
+            }
             None => Err(no_records()),
         };
         drop(records);

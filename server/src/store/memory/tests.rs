@@ -1,6 +1,7 @@
 use std::thread;
 
 use protocol::ids::AgentId;
+use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
@@ -11,7 +12,9 @@ use crate::clock::{ManualClock, SystemClock};
 use crate::keys::KeyStore;
 use crate::privacy::seal::Subject;
 use crate::store::conformance::{self, NOW, World};
-use crate::store::{AgentRow, ConversationFilter, DraftRow, Page, VisitorToken};
+use crate::store::{
+    AgentRow, Change, ConversationFilter, DraftRow, Page, Transcript as _, VisitorToken,
+};
 
 fn store_with(config: &MemoryConfig) -> (MemoryStore, Arc<KeyStore>) {
     let keys = Arc::new(KeyStore::in_memory().unwrap());
@@ -156,15 +159,16 @@ async fn what_was_sealed_for_an_agent_before_they_were_forgotten_does_not_come_a
     let (store, _keys) = store();
     let world = World::new(1);
     let (tenant, row) = (world.tenant, world.agent_row());
-    store.agent_create(row.clone()).await.unwrap();
+    store.change(vec![Change::create(row.clone())]).await.unwrap();
     // Their key stands, as for a write that was sealed just before it was destroyed.
-    store.agent_forget(tenant, row.agent).await.unwrap();
-    assert_eq!(store.agent_update(row.clone()).await, Err(StoreError::NotFound));
-    let password = store.agent_password(tenant, row.agent, Arc::from("$argon2id$")).await;
+    store.forget(tenant, Subject::Agent(row.agent)).await.unwrap();
+    assert_eq!(store.change(vec![row.clone().change()]).await, Err(StoreError::NotFound));
+    let password =
+        store.change(AgentRow::password(tenant, row.agent, Arc::from("$argon2id$")).into()).await;
     assert_eq!(password, Err(StoreError::NotFound));
     assert_eq!(store.agents_by_email(&row.email).await.unwrap(), []);
     let again = AgentRow { agent: AgentId::from_bytes([9; 16]), ..row };
-    store.agent_create(again).await.unwrap();
+    store.change(vec![Change::create(again)]).await.unwrap();
 }
 
 #[tokio::test]

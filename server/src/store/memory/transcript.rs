@@ -14,7 +14,8 @@ use protocol::time::{Day, UnixMillis};
 use crate::privacy::envelope::{Flags, Placed, Tag};
 use crate::privacy::gate::Reader;
 use crate::privacy::policy::{PolicyVersion, Purposes};
-use crate::store::{MarkRow, SEARCHED_MAX, Sight, StoreError};
+use crate::store::sight::SEARCHED_MAX;
+use crate::store::{MarkRow, Sight, StoreError};
 
 /// A visitor's page leaves out notes, on whichever day, a preview lines of the system.
 const NOTES: Sight = Sight::Shown(Reader::Visitor, Day(0));

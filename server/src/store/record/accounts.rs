@@ -1,13 +1,16 @@
 //! What is set up and who may act, declared: Organizations, sites, agents, sessions, invitations, password links, API
 //! keys, labels, and the kept answers to repeated requests.
 
-use protocol::ids::KeyId;
+use std::sync::Arc;
+
+use protocol::conversation::Availability;
+use protocol::ids::{AgentId, KeyId, TenantId};
 use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 
 use super::{
-    Destroyed, Ends, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket, bytes,
-    fields, former, found_by, hashed, id, number, sealed, text,
+    Change, Destroyed, Ends, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket,
+    bytes, fields, former, found_by, hashed, id, is, number, sealed, text,
 };
 use crate::privacy::sweep::ANSWER_MS;
 use crate::store::feed::kind;
@@ -28,7 +31,7 @@ pub(crate) struct ClockNote {
 }
 
 /// An account's lock: the Organization's own bucket of the day on which it began.
-const fn account(bound: &'static [&'static str], destroyed: Destroyed) -> Option<Seal> {
+pub(super) const fn account(bound: &'static [&'static str], destroyed: Destroyed) -> Option<Seal> {
     Some(Seal {
         kind: SealKind::Account,
         class: RetentionClass::UserAccount,
@@ -85,6 +88,13 @@ impl Entity for SiteRow {
     fields!(site, tenant, site_key, name, timeline, settings, created_at);
 }
 
+impl SiteRow {
+    /// Its name, settings and timeline, as they are here.
+    pub fn change(self) -> Change {
+        Change::update(self, &["name", "timeline", "settings"])
+    }
+}
+
 impl Entity for AgentRow {
     const TABLE: &'static Table = &Table {
         name: "agents",
@@ -115,39 +125,39 @@ impl Entity for AgentRow {
         ..Table::PLAIN
     };
 
-    fn into_values(self) -> Vec<Value> {
-        vec![
-            self.agent.into_value(),
-            self.tenant.into_value(),
-            self.name.into_value(),
-            self.email.into_value(),
-            self.role.into_value(),
-            self.active.into_value(),
-            self.capacity.into_value(),
-            self.availability.into_value(),
-            self.password_hash.into_value(),
-            self.created_at.into_value(),
-        ]
+    // One whose key is destroyed is without a name, an address and a way to sign in: transcripts and pages still count
+    // them.
+    fields!(
+        agent, tenant, name, email, role, active, capacity, availability, password_hash, created_at;
+        |read: Self| Self { active: read.active && !read.name.expose().is_empty(), ..read }
+    );
+}
+
+impl AgentRow {
+    /// Name, e-mail, role, state and capacity, as they are here. What they choose themselves has changes of its own,
+    /// so that neither undoes the other.
+    pub fn change(self) -> Change {
+        Change::update(self, &["name", "email", "role", "active", "capacity"])
     }
 
-    /// One whose key is destroyed is without a name, an address and a way to sign in: transcripts and pages still
-    /// count them.
-    fn from_row(mut row: Row) -> Option<Self> {
-        let (agent, tenant) = (row.take()?, row.take()?);
-        let (name, mail): (Value, _) = (row.take()?, row.take()?);
-        let (role, active) = (row.take()?, row.take::<bool>()? && name != Value::Null);
-        Some(Self {
-            agent,
-            tenant,
-            name: Field::from_value(name)?,
-            email: mail,
-            role,
-            active,
-            capacity: row.take()?,
-            availability: row.take()?,
-            password_hash: row.take()?,
-            created_at: row.take()?,
-        })
+    /// Another choice of when they are there, and the capacity where one is given; of an active agent alone.
+    pub fn choice(
+        tenant: TenantId,
+        agent: AgentId,
+        availability: Availability,
+        capacity: Option<u16>,
+    ) -> Change {
+        let of = vec![is("agent", agent), is("tenant", tenant), is("active", true)];
+        let capacity = capacity.map(|capacity| is("capacity", capacity));
+        let set = std::iter::once(is("availability", availability)).chain(capacity).collect();
+        Change::set::<Self>(of, set)
+    }
+
+    /// The hash of another password. A link to set a new one is void from then on.
+    pub fn password(tenant: TenantId, agent: AgentId, hash: Arc<str>) -> [Change; 2] {
+        let of = || vec![is("agent", agent), is("tenant", tenant)];
+        let set = vec![is("password", hash)];
+        [Change::clear::<PasswordResetRow>(of()), Change::set::<Self>(of(), set)]
     }
 }
 
@@ -178,6 +188,14 @@ impl Entity for SessionRow {
     };
 
     fields!(session, agent, tenant, secret, client, created_at, expires_at);
+}
+
+impl SessionRow {
+    /// It goes; one that is over already stays so.
+    pub fn end(&self) -> Change {
+        let of = [is("session", self.session), is("agent", self.agent), is("tenant", self.tenant)];
+        Change::clear::<Self>(of.into())
+    }
 }
 
 impl Entity for InvitationRow {
@@ -229,6 +247,19 @@ impl Entity for PasswordResetRow {
     };
 
     fields!(agent, tenant, secret, created_at, expires_at);
+}
+
+impl PasswordResetRow {
+    /// In place of the agent's former link.
+    pub fn issue(self) -> Change {
+        Change::replace(self, "agent")
+    }
+
+    /// It goes; refused where it was used or replaced meanwhile.
+    pub fn end(self) -> Change {
+        let of = [is("agent", self.agent), is("tenant", self.tenant), is("secret", self.secret)];
+        Change::delete::<Self>(of.into())
+    }
 }
 
 impl Entity for KeyRow {

@@ -2,13 +2,12 @@
 
 use protocol::ids::{AgentId, CannedResponseId, TenantId};
 use protocol::personal::Personal;
-use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+use super::accounts::account;
 use super::{
-    Destroyed, Entity, Field, Forgotten, Row, Seal, SealKind, Table, Value, bucket, hashed, id,
-    number, sealed,
+    Destroyed, Entity, Field, Forgotten, Row, Table, Value, bucket, hashed, id, number, sealed,
 };
 
 /// A prepared answer.
@@ -87,14 +86,7 @@ impl Entity for CannedResponseRow {
         indexes: &[&["tenant"]],
         person: Some("person"),
         forgotten: Forgotten::Deleted,
-        seal: Some(Seal {
-            kind: SealKind::Account,
-            or_class: None,
-            class: RetentionClass::UserAccount,
-            since: "created_at",
-            bound: &["tenant", "canned_response"],
-            destroyed: Destroyed::Gone,
-        }),
+        seal: account(&["tenant", "canned_response"], Destroyed::Gone),
         feed: Some(crate::store::feed::kind::CANNED_RESPONSE),
         ..Table::PLAIN
     };

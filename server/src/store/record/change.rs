@@ -3,7 +3,6 @@
 use protocol::ids::TenantId;
 
 use super::{Entity, Field, Table, Value};
-use crate::store::Record;
 
 /// A column and what stands in it.
 pub(in crate::store) type Equal = (&'static str, Value);
@@ -110,48 +109,6 @@ fn key_and_rest<E: Entity>(row: E) -> (Vec<Equal>, Vec<Equal>) {
 /// A column's value in a question or a change.
 pub(in crate::store) fn is(column: &'static str, value: impl Field) -> Equal {
     (column, value.into_value())
-}
-
-/// The changes that one act on an account is.
-pub(in crate::store) fn changes(record: Record) -> Vec<Change> {
-    use crate::store::{AgentRow, InvitationRow, PasswordResetRow, SessionRow, SiteRow, TagRow};
-    let of_agent = |agent, tenant: TenantId| vec![is("agent", agent), is("tenant", tenant)];
-    vec![match record {
-        Record::Tenant(row) => Change::create(row),
-        Record::Site(row) => Change::create(row),
-        Record::SiteChange(row) => {
-            Change::update::<SiteRow>(row, &["name", "timeline", "settings"])
-        }
-        Record::Agent(row) => Change::create(row),
-        Record::AgentChange(row) => {
-            Change::update::<AgentRow>(row, &["name", "email", "role", "active", "capacity"])
-        }
-        Record::Password { tenant, agent, password_hash } => {
-            let void = Change::clear::<PasswordResetRow>(of_agent(agent, tenant));
-            let set = vec![is("password", password_hash)];
-            return vec![void, Change::set::<AgentRow>(of_agent(agent, tenant), set)];
-        }
-        Record::Session(row) => Change::create(row),
-        Record::SessionEnd { tenant, agent, session } => {
-            let of = [vec![is("session", session)], of_agent(agent, tenant)].concat();
-            Change::clear::<SessionRow>(of)
-        }
-        Record::Invitation(row) => Change::create(row),
-        Record::InvitationEnd { tenant, invitation } => {
-            let of = vec![is("invitation", invitation), is("tenant", tenant)];
-            Change::delete::<InvitationRow>(of)
-        }
-        Record::PasswordReset(row) => Change::replace(row, "agent"),
-        Record::PasswordResetEnd { tenant, agent, secret } => {
-            let of = [of_agent(agent, tenant), vec![is("secret", secret)]].concat();
-            Change::delete::<PasswordResetRow>(of)
-        }
-        Record::Key(row) => Change::create(row),
-        Record::Tag(row) => Change::create(row),
-        Record::TagChange(row) => Change::update::<TagRow>(row, &["name"]),
-        Record::Answer(row) => Change::create(row),
-        Record::Change(change) => change,
-    }]
 }
 
 /// A question about one table.

@@ -3,20 +3,22 @@
 //!
 //! The same for every database: one only has to run a statement ([`Asks`], [`Writes`]).
 
-use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
-use protocol::time::Day;
+mod ends;
+mod sealing;
 
+use protocol::ids::{SiteId, TenantId};
+
+pub(in crate::store) use self::ends::{delete_ended, forget_bucket, forget_person, seal_former};
+pub(in crate::store) use self::sealing::lock_needed;
+#[cfg(test)]
+pub(in crate::store) use self::sealing::lock_of;
+use self::sealing::{bound, hash, hashes, looked_for, open, prepared};
 use super::change::{Equal, News, Order, Select};
-use super::statement::{self, Dialect, Range, Statement};
-use super::{
-    Change, Column, DECLARED, Destroyed, Ends, Entity, Forgotten, FoundBy, Holds, Role, Row, Seal,
-    SealKind, Table, Value,
-};
-use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
+use super::statement::{Dialect, Range, Statement};
+use super::{Change, Column, DECLARED, Ends, Holds, Role, Row, Table, Value, statement};
+use crate::privacy::seal::{Bucket, SealError, Sealer};
 use crate::store::{StoreError, Wrote, sealed};
 
-/// Rows that are over and that one transaction deletes, so that no message waits long behind it.
-const ENDED_AT_ONCE: u64 = 500;
 /// Rows that are over and that a new one sweeps away.
 const ENDED_WITH_A_NEW_ONE: u64 = 64;
 
@@ -138,153 +140,14 @@ pub(in crate::store) fn unreadable<D: Asks + ?Sized>(
     Ok(count)
 }
 
-/// A value as it stands in its column, where that is a keyed hash.
-fn looked_for<D: Asks + ?Sized>(
-    database: &D,
-    table: &Table,
-    of: &[Equal],
-    (name, value): &Equal,
-) -> Result<Equal, D::Fault> {
-    match table.column(name).map(|column| column.role) {
-        Some(Role::FoundBy(by)) => Ok((*name, hash(database, table, by, value, of)?)),
-        Some(_) => Ok((*name, value.clone())),
-        None => Err(D::damaged("column")),
-    }
-}
-
-fn hash<D: Asks + ?Sized>(
-    database: &D,
-    table: &Table,
-    by: FoundBy,
-    value: &Value,
-    row: &[Equal],
-) -> Result<Value, D::Fault> {
-    let Value::Text(text) = value else { return Err(D::damaged(by.field)) };
-    let tenant = if by.everywhere { sealed::NO_TENANT } else { tenant_of(table, row) };
-    // An address is the same however it is spelled.
-    let hash = match by.of {
-        Some(_) => database.sealer().find_hash(tenant, by.field, &text.trim().to_lowercase()),
-        None => database.sealer().find_hash(tenant, by.field, text),
-    };
-    Ok(Value::Bytes(hash?.to_vec()))
-}
-
 fn get<'r>(row: &'r [Equal], name: &str) -> Option<&'r Value> {
     row.iter().find(|(column, _)| *column == name).map(|(_, value)| value)
-}
-
-/// A table's keyed hashes of sealed columns.
-fn hashes(table: &'static Table) -> impl Iterator<Item = (&'static Column, FoundBy)> {
-    table.columns.iter().filter_map(|column| match column.role {
-        Role::FoundBy(by) => by.of.map(|_| (column, by)),
-        Role::Plain
-        | Role::Sealed
-        | Role::Bucket
-        | Role::Former { .. }
-        | Role::Counted
-        | Role::Within
-        | Role::Outer => None,
-    })
 }
 
 /// Whose a row is; what is nobody's has an id that no Organization has.
 fn tenant_of(table: &Table, row: &[Equal]) -> TenantId {
     let found = table.tenant.and_then(|name| get(row, name)?.as_id());
     found.map_or(sealed::NO_TENANT, TenantId::from_bytes)
-}
-
-/// The lock of a row.
-pub(in crate::store) fn lock_of(table: &Table, row: &[Equal]) -> Option<Lock> {
-    let (seal, person) = (table.seal.as_ref()?, get(row, table.person?)?.as_id()?);
-    let since = get(row, seal.since)?.as_moment()?;
-    let site = || get(row, "site")?.as_id().map(SiteId::from_bytes);
-    let (of_agent, of_visitor) = (AgentId::from_bytes(person), VisitorId::from_bytes(person));
-    let (site, day, subject, kind) = match seal.kind {
-        SealKind::Account => (None, since.day(), Subject::Agent(of_agent), RecordKind::Account),
-        SealKind::Contact => {
-            let day = Day(u16::try_from(since.0).ok()?);
-            (Some(site()?), day, Subject::Visitor(of_visitor), RecordKind::Contact)
-        }
-        SealKind::Draft => {
-            let day = Day(u16::try_from(since.0).ok()?);
-            let id = ConversationId::from_bytes(get(row, "conversation")?.as_id()?);
-            (Some(site()?), day, Subject::Visitor(of_visitor), RecordKind::Draft(id))
-        }
-        SealKind::Header => {
-            let id = ConversationId::from_bytes(get(row, table.id)?.as_id()?);
-            let kind = RecordKind::Conversation(id);
-            (Some(site()?), since.day(), Subject::Visitor(of_visitor), kind)
-        }
-    };
-    let other = seal.or_class.filter(|(flag, _)| get(row, flag) == Some(&Value::Number(1)));
-    let class = other.map_or(seal.class, |(_, class)| class);
-    Some(Lock { bucket: Bucket { tenant: tenant_of(table, row), site, class, day }, subject, kind })
-}
-
-/// The lock that a row needs, where it has anything to seal.
-pub(in crate::store) fn lock_needed<E: Entity>(row: E) -> Option<Lock> {
-    let columns = E::TABLE.own();
-    let row: Vec<Equal> = columns.map(|column| column.name).zip(row.into_values()).collect();
-    let sealed = E::TABLE
-        .own()
-        .zip(&row)
-        .find(|(column, (_, value))| column.role == Role::Sealed && *value != Value::Null);
-    sealed.and_then(|_| lock_of(E::TABLE, &row))
-}
-
-fn lock<D: Asks + ?Sized>(table: &Table, row: &[Equal]) -> Result<Lock, D::Fault> {
-    lock_of(table, row).ok_or_else(|| D::damaged(table.name))
-}
-
-/// What a sealed value is bound to.
-fn bound<D: Asks + ?Sized>(
-    table: &Table,
-    column: &Column,
-    row: &[Equal],
-) -> Result<Vec<u8>, D::Fault> {
-    let mut bound = format!("{}.{}\0", table.name, column.name).into_bytes();
-    for name in table.seal.iter().flat_map(|seal| seal.bound) {
-        if Some(*name) == table.tenant {
-            bound.extend_from_slice(tenant_of(table, row).as_bytes());
-        } else {
-            let value = get(row, name).and_then(Value::as_bytes);
-            bound.extend_from_slice(value.ok_or_else(|| D::damaged(table.name))?);
-        }
-    }
-    Ok(bound)
-}
-
-/// A row as its entity reads it; `None` where its key is destroyed and it is not found any more.
-fn open<D: Asks + ?Sized>(
-    database: &D,
-    table: &'static Table,
-    row: Vec<Value>,
-) -> Result<Option<Row>, D::Fault> {
-    let Some(seal) = &table.seal else { return Ok(Some(Row::new(row))) };
-    let row: Vec<Equal> = table.own().map(|column| column.name).zip(row).collect();
-    let lock = lock::<D>(table, &row)?;
-    let mut opened = Vec::with_capacity(row.len());
-    for (column, (_, value)) in table.own().zip(&row) {
-        if column.role != Role::Sealed {
-            opened.push(value.clone());
-            continue;
-        }
-        let bound = bound::<D>(table, column, &row)?;
-        let plain = match value {
-            Value::Null => None,
-            // A key is destroyed, and the clean-up has been here.
-            Value::Bytes(sealed) if sealed.is_empty() => None,
-            Value::Bytes(sealed) => {
-                sealed::unless_destroyed(database.sealer().unseal(&lock, &bound, sealed))?
-            }
-            Value::Number(_) | Value::Text(_) => return Err(SealError::Tampered.into()),
-        };
-        if plain.is_none() && seal.destroyed == Destroyed::Gone {
-            return Ok(None);
-        }
-        opened.push(plain.map_or(Value::Null, Value::Bytes));
-    }
-    Ok(Some(Row::new(opened)))
 }
 
 /// Carries out one change.
@@ -465,12 +328,6 @@ fn complete<D: Writes + ?Sized>(
     Ok(whole)
 }
 
-/// Whether a row is put without what it sealed, once a key of it is destroyed.
-fn may_stand_without(table: &Table) -> bool {
-    let is_nameless = |seal: &Seal| seal.destroyed == Destroyed::Nameless;
-    table.again.is_some() && table.seal.as_ref().is_some_and(is_nameless)
-}
-
 /// The number of the row on which this one hangs; not found where it is not as this one says.
 fn outer_number<D: Writes + ?Sized>(
     database: &D,
@@ -478,34 +335,14 @@ fn outer_number<D: Writes + ?Sized>(
     row: &[Equal],
 ) -> Result<Value, D::Fault> {
     let outer = table.within.ok_or_else(|| D::damaged(table.name))?;
-    let of = table.own().zip(row).filter_map(|(column, (name, value))| match column.role {
-        Role::Within => Some((outer.id, value.clone())),
-        Role::Outer => Some((*name, value.clone())),
-        Role::Plain
-        | Role::Sealed
-        | Role::Bucket
-        | Role::FoundBy(_)
-        | Role::Former { .. }
-        | Role::Counted => None,
+    let hangs = table.own().zip(row).filter_map(|(column, (name, value))| {
+        let is_within = column.role == Role::Within;
+        let name = if is_within { outer.id } else { *name };
+        (is_within || column.role == Role::Outer).then(|| (name, value.clone()))
     });
-    let of: Vec<Equal> = of.collect();
+    let of: Vec<Equal> = hangs.collect();
     let found = database.query(&statement::number(outer, &of, D::DIALECT))?.pop();
     Ok(found.and_then(|mut row| row.pop()).ok_or(StoreError::NotFound)?)
-}
-
-/// A row's lock, with its keys made; none where one is destroyed and the row may stand without what it sealed.
-fn prepared<D: Writes + ?Sized>(
-    database: &D,
-    table: &'static Table,
-    row: &[Equal],
-) -> Result<Option<Lock>, D::Fault> {
-    let lock = lock::<D>(table, row)?;
-    match database.sealer().prepare(&[lock]) {
-        Ok(()) => Ok(Some(lock)),
-        Err(SealError::Destroyed) if may_stand_without(table) => Ok(None),
-        Err(SealError::Destroyed) => Err(StoreError::NotFound.into()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn update<D: Writes + ?Sized>(
@@ -540,102 +377,6 @@ fn update<D: Writes + ?Sized>(
     }
 }
 
-/// Deletes some of the rows that were over at `at`, Unix ms; whether there may be more. Of those that end by the clock or
-/// of those that are kept for a while.
-pub(in crate::store) fn delete_ended<D: Writes + ?Sized>(
-    database: &mut D,
-    at: i64,
-    passes: impl Fn(Ends) -> Option<&'static str>,
-) -> Result<bool, D::Fault> {
-    let mut more = false;
-    for table in DECLARED.iter().map(|declared| declared.table) {
-        let Some(column) = passes(table.ends) else { continue };
-        let some = Some(ENDED_AT_ONCE);
-        let ended = statement::delete(table, &[], Some((column, at)), some, D::DIALECT);
-        let deleted = database.execute(&ended)?;
-        more |= u64::try_from(deleted).unwrap_or(u64::MAX) >= ENDED_AT_ONCE;
-    }
-    Ok(more)
-}
-
-/// Behind the destruction of a person's key: all that is theirs goes. How many rows of each table.
-pub(in crate::store) fn forget_person<D: Writes + ?Sized>(
-    database: &mut D,
-    tenant: TenantId,
-    subject: Subject,
-) -> Result<Vec<(&'static Table, usize)>, D::Fault> {
-    let mut forgotten = Vec::new();
-    let (person, is_visitor) = match &subject {
-        Subject::Agent(agent) => (agent.as_bytes(), false),
-        Subject::Visitor(visitor) => (visitor.as_bytes(), true),
-    };
-    let tables = DECLARED.iter().map(|declared| declared.table);
-    for table in tables.filter(|table| table.is_of_visitors() == is_visitor) {
-        let Some(column) = table.person else { continue };
-        let theirs = (column, Value::Bytes(person.to_vec()));
-        let whose = table.tenant.map(|name| (name, Value::Bytes(tenant.as_bytes().to_vec())));
-        let of: Vec<_> = std::iter::once(theirs).chain(whose).collect();
-        let rows = forget(database, table, &of, table.erased)?;
-        if rows > 0 && column == table.id && table.feed.is_some() {
-            let (object, person) = (*person, Some(*person));
-            database.noted(table, tenant, &Noted { object, person, site: None, version: 0 })?;
-        }
-        forgotten.push((table, rows));
-    }
-    Ok(forgotten)
-}
-
-/// Behind the destruction of a bucket's key: what was sealed in it goes.
-pub(in crate::store) fn forget_bucket<D: Writes + ?Sized>(
-    database: &mut D,
-    bucket: i64,
-) -> Result<(), D::Fault> {
-    for table in DECLARED.iter().map(|declared| declared.table) {
-        if let Some(column) = table.bucket() {
-            forget(database, table, &[(column.name, Value::Number(bucket))], &[])?;
-        }
-    }
-    Ok(())
-}
-
-fn forget<D: Writes + ?Sized>(
-    database: &mut D,
-    table: &'static Table,
-    of: &[Equal],
-    erased: &[&str],
-) -> Result<usize, D::Fault> {
-    let flag = match table.forgotten {
-        Forgotten::Stays => return Ok(0),
-        Forgotten::Deleted => {
-            return database.execute(&statement::delete(table, of, None, None, D::DIALECT));
-        }
-        Forgotten::Blanked { flag } => flag,
-    };
-    // Each has its own id in the place of the hash, and no hash is so short: no two rows are alike.
-    let hashes: Vec<_> = hashes(table).map(|(by, _)| by.name).collect();
-    let goes = |column: &&Column| match column.role {
-        Role::Sealed | Role::Former { .. } => true,
-        Role::Bucket => column.optional,
-        Role::Plain | Role::FoundBy(_) | Role::Counted | Role::Within | Role::Outer => {
-            erased.contains(&column.name)
-        }
-    };
-    let blank = table.columns.iter().filter(goes).map(|column| (column.name, empty(column)));
-    let blank: Vec<Equal> = blank.chain(flag.map(|flag| (flag, Value::Number(0)))).collect();
-    if hashes.is_empty() {
-        return database.execute(&statement::update(table, of, blank, D::DIALECT));
-    }
-    let ids = statement::select(table, &[table.id], of, &Range::default(), D::DIALECT);
-    let ids = database.query(&ids)?;
-    for id in ids.iter().filter_map(|row| row.first()) {
-        let hashes = hashes.iter().map(|name| (*name, id.clone()));
-        let blank = blank.iter().cloned().chain(hashes).collect();
-        let of = [(table.id, id.clone())];
-        database.execute(&statement::update(table, &of, blank, D::DIALECT))?;
-    }
-    Ok(ids.len())
-}
-
 /// What stands in a column that holds nothing.
 fn empty(column: &Column) -> Value {
     match column.holds {
@@ -644,33 +385,4 @@ fn empty(column: &Column) -> Value {
         Holds::Text => Value::Text(String::new()),
         Holds::Bytes => Value::Bytes(Vec::new()),
     }
-}
-
-/// Seals what a former version had in the open.
-pub(in crate::store) fn seal_former<D: Writes + ?Sized>(database: &mut D) -> Result<(), D::Fault> {
-    for table in DECLARED.iter().map(|declared| declared.table) {
-        for column in table.columns {
-            let Role::Former { now } = column.role else { continue };
-            let own = [table.id].into_iter().chain(table.tenant).chain([column.name]);
-            let columns: Vec<_> = own.collect();
-            let all = statement::select(table, &columns, &[], &Range::default(), D::DIALECT);
-            for row in database.query(&all)? {
-                let mut of: Vec<Equal> = columns.iter().copied().zip(row).collect();
-                let Some((_, open)) = of.pop() else { continue };
-                if open == empty(column) {
-                    continue;
-                }
-                match update(database, table, &of, &[(now, open)]) {
-                    Err(fault) if D::refused(&fault) != Some(&StoreError::NotFound) => {
-                        return Err(fault);
-                    }
-                    // Where its key is destroyed nothing is kept of it.
-                    Ok(()) | Err(_) => {}
-                }
-                let none = vec![(column.name, empty(column))];
-                database.execute(&statement::update(table, &of, none, D::DIALECT))?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -244,25 +244,21 @@ impl Field for Vec<u8> {
     }
 }
 
-impl Field for SecretHash {
-    fn into_value(self) -> Value {
-        Value::Bytes(self.0.to_vec())
-    }
+macro_rules! hashes {
+    ($($hash:ident),+) => { $(
+        impl Field for $hash {
+            fn into_value(self) -> Value {
+                Value::Bytes(self.0.to_vec())
+            }
 
-    fn from_value(value: Value) -> Option<Self> {
-        value.as_bytes()?.try_into().ok().map(Self)
-    }
+            fn from_value(value: Value) -> Option<Self> {
+                value.as_bytes()?.try_into().ok().map(Self)
+            }
+        }
+    )+ };
 }
 
-impl Field for NoticeHash {
-    fn into_value(self) -> Value {
-        Value::Bytes(self.0.to_vec())
-    }
-
-    fn from_value(value: Value) -> Option<Self> {
-        value.as_bytes()?.try_into().ok().map(Self)
-    }
-}
+hashes!(NoticeHash, SecretHash);
 
 impl Field for SiteKey {
     fn into_value(self) -> Value {

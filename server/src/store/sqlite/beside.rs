@@ -12,20 +12,22 @@ use super::fault::Fault;
 use super::file;
 use super::read::Reader;
 use crate::privacy::seal::{Bucket, Sealer};
-use crate::store::StoreError;
+use crate::store::Result;
 
 /// Records in memory.
 pub(in crate::store) struct RecordsInMemory {
     connection: Connection,
     memory: Memory,
+    /// A batch is under way.
+    begun: bool,
 }
 
 impl RecordsInMemory {
     /// None yet.
-    pub(in crate::store) fn new() -> Result<Self, StoreError> {
+    pub(in crate::store) fn new() -> Result<Self> {
         let connection = file::connect_to_memory()
             .map_err(|error| Fault::File(error).told("make records in memory"))?;
-        Ok(Self { connection, memory: Memory::new() })
+        Ok(Self { connection, memory: Memory::new(), begun: false })
     }
 
     /// A question.
@@ -38,37 +40,26 @@ impl RecordsInMemory {
         read(&Reader { connection: &self.connection, sealer, now, waiting: &[] })
     }
 
-    /// A change, all of it or nothing.
-    pub(in crate::store) fn write<T>(
-        &mut self,
-        sealer: &dyn Sealer,
-        now: UnixMillis,
-        write: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        self.begin()?;
-        let outcome = self.step(sealer, now, write);
-        self.end(outcome.is_ok())?;
-        outcome
-    }
-
-    /// Begins what is ended as a whole.
-    pub(in crate::store) fn begin(&mut self) -> Result<(), Fault> {
-        Ok(self.connection.prepare_cached("BEGIN")?.execute([]).map(drop)?)
-    }
-
-    /// A part of it.
+    /// A step of a batch, which it begins where none is under way.
     pub(in crate::store) fn step<T>(
         &mut self,
         sealer: &dyn Sealer,
         now: UnixMillis,
-        write: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
+        step: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        if !self.begun {
+            self.connection.prepare_cached("BEGIN")?.execute([])?;
+            self.begun = true;
+        }
         let (connection, memory) = (&self.connection, &mut self.memory);
-        write(&mut Desk { connection, memory, sealer, now })
+        step(&mut Desk { connection, memory, sealer, now })
     }
 
-    /// Ends it: all of it stands, or nothing.
+    /// Ends the batch, if there is one: all of it stands, or nothing.
     pub(in crate::store) fn end(&mut self, stands: bool) -> Result<(), Fault> {
+        if !std::mem::take(&mut self.begun) {
+            return Ok(());
+        }
         self.memory.ended();
         if !stands {
             self.memory.forget();

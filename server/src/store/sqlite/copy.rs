@@ -186,12 +186,12 @@ impl SqliteStore {
         }
     }
 
-    /// Looks at a copy that lies in one file, as [`SqliteStore::look`] does at a folder.
+    /// Looks at a copy that lies in one file, as [`super::look`] does at a folder.
     ///
     /// # Errors
     /// If it is damaged, from a later version or another program's, or `rest` said stop.
     pub fn look_at_copy(path: &Path, rest: Rest) -> Result<LookedData, OpenError> {
-        let failed = |act| move |source| file::refuse(act, path.to_owned(), source);
+        let failed = |act| file::refused(act, path);
         let mut connection = onlooker::open(path).map_err(failed("open"))?;
         connection.progress_handler(REST_OPS, Some(rest)).map_err(failed("open"))?;
         let (id, version) = file::marks(&connection).map_err(failed("read"))?;
@@ -256,8 +256,8 @@ impl SqliteStore {
     /// If it cannot be read.
     pub fn mark_restored(folder: &Path) -> Result<(), OpenError> {
         let path = file::database_path(folder);
-        let failed = |source| file::refuse("read", path.clone(), source);
-        let meta = onlooker::open(&path).and_then(|file| file::meta(&file)).map_err(failed)?;
+        let meta = onlooker::open(&path).and_then(|file| file::meta(&file));
+        let meta = meta.map_err(file::refused("read", &path))?;
         let Some(Meta { known, .. }) = meta else {
             return Err(OpenError::Corrupt { path, source: None });
         };
@@ -269,13 +269,9 @@ impl SqliteStore {
     /// Looks at the data in a folder that this process has taken, or that is being restored.
     ///
     /// # Errors
-    /// As [`SqliteStore::look`].
+    /// As [`super::look`].
     pub fn look_at_restored(folder: &Path) -> Result<Option<LookedData>, OpenError> {
-        let path = file::database_path(folder);
-        Ok(file::look(folder)?.map(|seen| {
-            let file::Seen { version, known, keys, id, connection } = seen;
-            LookedData { path, version, known, keys, id, connection: Mutex::new(connection) }
-        }))
+        file::look_inside(folder)
     }
 
     /// The folder is whole: a start may take it.

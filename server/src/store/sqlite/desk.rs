@@ -1,26 +1,22 @@
 //! Where writes are carried out: inside the writer's transaction, with what it remembers.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod messages;
 
 use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::Seq;
 use protocol::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::backlog::Backlog;
+pub(super) use self::messages::seq_last;
 use super::fault::Fault;
-use super::feed::{Changed, Readers};
+use super::feed::Readers;
 use super::journal::{Need, Reached};
-use super::row::MessageRow;
-use super::sealed;
-use crate::privacy::envelope::{Placed, Tag};
+use crate::privacy::envelope::Tag;
 use crate::privacy::seal::{Bucket, Lock, Sealer};
 use crate::recent::Recent;
-use crate::store::feed::kind;
 use crate::store::record::conversations::TOKEN;
 use crate::store::record::{Change, executor, is};
-use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, Write, Wrote};
+use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, Write, Wrote, sealed};
 
 /// Conversations and buckets that the writer knows by heart.
 const REMEMBERED_HALF_LEN: usize = 8_192;
@@ -121,119 +117,8 @@ impl Desk<'_> {
             Write::VisitorToken(row) => self.change(Change::update((**row).clone(), TOKEN)),
             Write::Mark(row) => self.mark(row),
             Write::Draft(row) => self.draft(row),
-            Write::Record(record) => self.record(record),
+            Write::Record(change) => self.change(change.clone()),
         }
-    }
-
-    /// Where the row of a message goes, if nothing more than that need be known of the file: its conversation and
-    /// bucket are there, and its place is above all others. `None`: the writing itself has to find out. Outside of a
-    /// transaction as well.
-    pub(super) fn place_of(
-        &mut self,
-        placed: &Placed,
-        backlog: &Backlog,
-    ) -> Result<Option<Place>, Fault> {
-        let envelope = placed.envelope();
-        let (tag, conversation) = (envelope.tag(), envelope.conversation());
-        let dead = tag.expires.is_some_and(|day| self.now.day() >= day);
-        let bucket = sealed::message_lock(tag, conversation).bucket;
-        if dead {
-            return Ok(None);
-        }
-        let home = match self.memory.conversations.get_mut(&conversation) {
-            Some(home) => home,
-            None => match self.read_home(conversation, backlog)? {
-                Some(home) => home,
-                None => return Ok(None),
-            },
-        };
-        if !home.is_of(tag) || placed.seq() <= home.seq_last {
-            return Ok(None);
-        }
-        home.seq_last = placed.seq();
-        let home = *home;
-        if let Some((_, id)) = home.bucket.filter(|(known, _)| *known == bucket) {
-            return Ok(Some(Place { conversation: home.id, bucket: id }));
-        }
-        let Some(Known { id, .. }) = self.known_bucket(&bucket)? else { return Ok(None) };
-        let home = Home { bucket: Some((bucket, id)), ..home };
-        self.memory.conversations.insert(conversation, home);
-        Ok(Some(Place { conversation: home.id, bucket: id }))
-    }
-
-    /// A conversation that is not remembered yet; from then on it is.
-    fn read_home(
-        &mut self,
-        conversation: ConversationId,
-        backlog: &Backlog,
-    ) -> Result<Option<&mut Home>, Fault> {
-        let Some(home) = self.home(conversation)? else { return Ok(None) };
-        let seq_last = home.seq_last.max(backlog.seq_last(conversation).unwrap_or(Seq(0)));
-        self.memory.conversations.insert(conversation, Home { seq_last, ..home });
-        Ok(self.memory.conversations.get_mut(&conversation))
-    }
-
-    fn message(&mut self, placed: &Arc<Placed>) -> Result<Wrote, Fault> {
-        let envelope = placed.envelope();
-        let tag = envelope.tag();
-        let home = self
-            .home(envelope.conversation())?
-            .filter(|home| home.is_of(tag))
-            .ok_or(StoreError::NotFound)?;
-        if tag.expires.is_some_and(|day| self.now.day() >= day) {
-            // It died while it waited: nobody may read it any more, so nothing is kept of it.
-            return Ok(Wrote::PassedOver);
-        }
-        let Some(body) = sealed::seal_message(self.sealer, placed)? else {
-            return Err(StoreError::NotFound.into());
-        };
-        let lock = sealed::message_lock(tag, envelope.conversation());
-        let bucket = self.bucket(&lock.bucket)?;
-        let row = MessageRow::new(placed, home.id, bucket.id, &body);
-        let Some(id) = row.insert(&mut MessageRow::insertion(self.connection)?, self.connection)?
-        else {
-            return self.taken(home.id, placed);
-        };
-        if let Some(home) = self.memory.conversations.get_mut(&envelope.conversation()) {
-            home.seq_last = home.seq_last.max(row.seq);
-        }
-        if id > bucket.message_end {
-            self.stretch(&lock.bucket, bucket, id)?;
-        }
-        if self.feeds()? {
-            self.note_message(&home, envelope.conversation().as_bytes(), row.seq)?;
-        }
-        self.changed(home.id)?;
-        Ok(Wrote::Done)
-    }
-
-    fn note_message(&mut self, home: &Home, of: &[u8; 16], seq: Seq) -> Result<(), Fault> {
-        let changed = Changed {
-            site: Some(home.site),
-            kind: kind::MESSAGE,
-            object: *of,
-            version: seq.0,
-            subject: Some(*home.visitor.as_bytes()),
-        };
-        self.note_change(home.tenant, &changed)
-    }
-
-    /// The conversation of a message of the journal, which has its number alone.
-    fn home_at(&self, id: i64) -> Result<Option<(Home, [u8; 16])>, Fault> {
-        let sql = "SELECT tenant, site, visitor, conversation FROM conversations WHERE id = ?1";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row([id], |row| {
-            let home = Home {
-                id,
-                tenant: TenantId::from_bytes(row.get(0)?),
-                site: SiteId::from_bytes(row.get(1)?),
-                visitor: VisitorId::from_bytes(row.get(2)?),
-                seq_last: Seq(0),
-                bucket: None,
-            };
-            Ok((home, row.get(3)?))
-        });
-        Ok(found.optional()?)
     }
 
     /// A conversation has changed, at the moment of this transaction: later than that of any before it, also where
@@ -270,42 +155,6 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Puts rows of the journal into the file. Their buckets' ranges grow with them.
-    pub(super) fn carry_over<'r>(
-        &mut self,
-        rows: impl Iterator<Item = MessageRow<'r>>,
-    ) -> Result<(), Fault> {
-        let mut ranges: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-        let mut insertion = MessageRow::insertion(self.connection)?;
-        let mut changed = None;
-        let feeds = self.feeds()?;
-        let mut home = None;
-        for row in rows {
-            // They come by their conversations.
-            if changed.replace(row.conversation) != Some(row.conversation) {
-                self.changed(row.conversation)?;
-                home = if feeds { self.home_at(row.conversation)? } else { None };
-            }
-            let Some(id) = row.insert(&mut insertion, self.connection)? else {
-                tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
-                continue;
-            };
-            if let Some((home, conversation)) = &home {
-                self.note_message(home, conversation, row.seq)?;
-            }
-            let (first, end) = ranges.entry(row.bucket).or_insert((id, id));
-            (*first, *end) = ((*first).min(id), (*end).max(id));
-        }
-        for (bucket, (first, end)) in ranges {
-            self.execute(
-                "UPDATE buckets SET message_first = min(message_first, ?2),
-                     message_end = max(message_end, ?3) WHERE id = ?1",
-                params![bucket, first, end],
-            )?;
-        }
-        Ok(())
-    }
-
     /// What holds once this transaction is committed: how often that was done and how much of it is in the file, up to where the file has what was in the
     /// journal, and the key store's number.
     pub(super) fn note(
@@ -331,18 +180,6 @@ impl Desk<'_> {
             ],
         )?;
         Ok(())
-    }
-
-    /// The place has a message. The same one: it was stored before, and that is all one wants.
-    fn taken(&self, home: i64, placed: &Placed) -> Result<Wrote, Fault> {
-        let there: [u8; 16] = self
-            .connection
-            .prepare_cached("SELECT message FROM messages WHERE conversation = ?1 AND seq = ?2")?
-            .query_row(params![home, placed.seq().0], |row| row.get(0))?;
-        if there == *placed.envelope().message().as_bytes() {
-            return Ok(Wrote::PassedOver);
-        }
-        Err(StoreError::PlaceTaken { seq_last: seq_last(self.connection, home)? }.into())
     }
 
     fn floor(
@@ -534,17 +371,6 @@ impl Desk<'_> {
     pub(super) fn forget_conversations(&mut self) {
         self.memory.conversations.clear();
     }
-}
-
-/// The newest place of a conversation, also if its message was cleaned up since.
-pub(super) fn seq_last(connection: &Connection, home: i64) -> Result<Seq, Fault> {
-    let seq = connection
-        .prepare_cached(
-            "SELECT max(coalesce((SELECT max(seq) FROM messages WHERE conversation = ?1), 0), seq_floor)
-             FROM conversations WHERE id = ?1",
-        )?
-        .query_row([home], |row| row.get(0))?;
-    Ok(Seq(seq))
 }
 
 /// The locks that a batch of writes will need.

@@ -1,22 +1,29 @@
 //! The file and its folder: the lock, the checks at start, connections, migrations, the reserve.
 
+mod judge;
+
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use self::judge::{check_alone, judge_file};
 use super::OpenError;
-use super::journal::{self, Journal, Known, Need, Reached, StoreId};
-use super::mark::{self, Mark};
+use super::journal::{Journal, Reached, StoreId};
+use super::mark::Mark;
+use crate::folder;
+use crate::folder::LockError;
+
+pub use self::judge::{Identity, identity, look};
+pub(super) use self::judge::{Meta, find_journal, in_file, judge, look_inside, marks, meta};
 pub use crate::folder::FolderLock;
-use crate::folder::{self, LockError};
-use crate::onlooker;
 
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
@@ -35,8 +42,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../migrations/0011_canned_responses.sql"),
     include_str!("../migrations/0012_feed.sql"),
 ];
-/// Bytes of the file up to which it is read through at start; a larger one is only looked into.
-const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Bytes kept so that clean-up can work on a full disk.
 const RESERVE_BYTES: usize = 4 * 1024 * 1024;
 /// How much of the file is mapped into memory.
@@ -54,8 +60,8 @@ pub(super) fn wal_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite-wal")
 }
 
-/// The newest version.
-pub(super) fn version() -> u32 {
+/// Version of the database's form: that of this program, to which data is brought when it is opened.
+pub fn version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
@@ -74,8 +80,11 @@ pub(super) fn check_restored(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes the folder where there is none, and locks it.
-pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+/// Takes the folder for this process; makes it where there is none.
+///
+/// # Errors
+/// If another has it, or it cannot be made.
+pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let lock = lock_unjudged(folder)?;
     check_restored(folder)?;
     Ok(lock)
@@ -217,10 +226,7 @@ pub(super) fn connect_to_memory() -> rusqlite::Result<Connection> {
 /// known.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
     let path = database_path(folder);
-    let named = |act: &'static str| {
-        let path = path.clone();
-        move |source: rusqlite::Error| refuse(act, path, source)
-    };
+    let named = |act| refused(act, &path);
     let bytes = bytes_of(&path);
     if bytes == 0 {
         check_alone(folder)?;
@@ -251,21 +257,14 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenErro
             .and_then(|()| transaction.commit())
             .map_err(named("migrate"))?;
     }
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| OpenError::Io {
-        act: "sync",
-        path: folder.to_owned(),
-        source,
-    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync", folder))?;
     Ok((connection, marked))
 }
 
 /// Opens the file as it is, whatever was acked; it is ours and of the newest version.
 pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
     let path = database_path(folder);
-    let failed = |act| {
-        let path = path.clone();
-        move |source| refuse(act, path, source)
-    };
+    let failed = |act| refused(act, &path);
     let connection = Connection::open(&path).map_err(failed("open"))?;
     leave_log_at_close(&connection, true).map_err(failed("open"))?;
     set_up_writer(&connection).map_err(failed("open"))?;
@@ -280,8 +279,7 @@ pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
 /// Opens the file for reading alone, which needs no room; only of the newest version, for another would need some.
 pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
     let path = database_path(folder);
-    let connection =
-        connect_alone(folder).map_err(|source| refuse("open", path.clone(), source))?;
+    let connection = connect_alone(folder).map_err(refused("open", &path))?;
     let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
     if usize::try_from(version) != Ok(MIGRATIONS.len()) {
         return Err(OpenError::NoRoom(folder.to_owned()));
@@ -291,154 +289,29 @@ pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<Mark>), Op
 
 /// The data is known to be what it says: the log goes where it belongs with the last connection.
 pub(super) fn is_judged(folder: &Path, connection: &Connection) -> Result<(), OpenError> {
-    leave_log_at_close(connection, false)
-        .map_err(|source| refuse("open", database_path(folder), source))
-}
-
-/// Whether the file is whole, ours, of a version that is known, and not older than what was acked.
-fn judge_file(
-    folder: &Path,
-    connection: &Connection,
-    bytes: u64,
-) -> Result<(u32, Option<Mark>), OpenError> {
-    let path = database_path(folder);
-    let failed = |act| {
-        let path = path.clone();
-        move |source| refuse(act, path, source)
-    };
-    let (id, version) = marks(connection).map_err(failed("read"))?;
-    if bytes > 0 {
-        check(connection, &path, bytes).map_err(failed("check"))?.map_or(Ok(()), Err)?;
-    }
-    judge(&path, id, version)?;
-    Ok((version, marked(folder, connection, version)?))
-}
-
-/// From here on the file knows how often it was committed.
-const VERSION_WITH_MARK: u32 = 8;
-/// And how much of that is in the file itself.
-const VERSION_WITH_IN_FILE: u32 = 9;
-
-/// What was acked at least, where that is known; the file and its log have it.
-fn marked(folder: &Path, connection: &Connection, version: u32) -> Result<Option<Mark>, OpenError> {
-    let (path, mark_path) = (database_path(folder), mark::path(folder));
-    if version < VERSION_WITH_MARK {
-        return Ok(None);
-    }
-    let meta = "SELECT store_id, commits FROM meta";
-    let read = |connection: &Connection| {
-        connection.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-    };
-    let has: Option<(Option<StoreId>, u64)> =
-        read(connection).map_err(|source| refuse("read", path.clone(), source))?;
-    let Some((Some(id), commits)) = has else { return Ok(None) };
-    let mut in_file_once = 0;
-    if version >= VERSION_WITH_IN_FILE {
-        in_file_once =
-            in_file(connection).map_err(|source| refuse("read", path.clone(), source))?;
-    }
-    let alone = onlooker::open_without_log(&path).and_then(|alone| read(&alone));
-    let alone: Option<(Option<StoreId>, u64)> = alone.ok().flatten();
-    if let Some((Some(other), _)) = alone
-        && other != id
-    {
-        return Err(OpenError::OtherFile(path));
-    }
-    let alone = alone.map(|(_, commits)| commits);
-    // One that cannot be read without its log, as a new one, or in the middle of carrying, is judged with it.
-    if alone.is_some_and(|alone| alone < in_file_once) {
-        let commits = commits.saturating_sub(alone.unwrap_or_default());
-        return Err(OpenError::Behind { path, commits });
-    }
-    let found = mark::find(folder).map_err(|source| OpenError::Io {
-        act: "read",
-        path: mark_path.clone(),
-        source,
-    })?;
-    let mark = match found {
-        mark::Found::Mark(mark) if mark.id == id => mark,
-        // It is made anew and nothing hangs on it, but for the proof that nothing is missing.
-        mark::Found::Mark(_) => return without_mark(&mark_path, "belongs to other data"),
-        mark::Found::Damaged => return without_mark(&mark_path, "is damaged"),
-        mark::Found::Missing => return without_mark(&mark_path, "is missing"),
-    };
-    if alone.is_some_and(|alone| alone < mark.in_file) {
-        let commits = mark.commits.saturating_sub(alone.unwrap_or_default());
-        return Err(OpenError::Behind { path, commits });
-    }
-    if commits < mark.commits {
-        let path = onlooker::log_path(&path);
-        return Err(OpenError::Behind { path, commits: mark.commits - commits });
-    }
-    Ok(Some(mark))
-}
-
-/// How often it was committed when all of its log was last carried into the file.
-pub(super) fn in_file(connection: &Connection) -> rusqlite::Result<u64> {
-    let said = connection.query_row("SELECT in_file FROM meta", [], |row| row.get(0));
-    Ok(said.optional()?.unwrap_or_default())
-}
-
-fn without_mark(path: &Path, what: &'static str) -> Result<Option<Mark>, OpenError> {
-    tracing::warn!(path = %path.display(), reason = what, "how far acks went is not known; what there is, is taken");
-    Ok(None)
-}
-
-/// Where the file is missing or empty there must be nothing that speaks of data.
-pub(super) fn check_alone(folder: &Path) -> Result<(), OpenError> {
-    let path = database_path(folder);
-    let speaks = [onlooker::log_path(&path), journal::path(folder), mark::path(folder)];
-    match speaks.into_iter().find(|other| bytes_of(other) > 0) {
-        Some(beside) => Err(OpenError::Gone { path, beside }),
-        None => Ok(()),
-    }
+    leave_log_at_close(connection, false).map_err(refused("open", &database_path(folder)))
 }
 
 pub(super) fn bytes_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// What the file says of itself and of its journal.
-pub(super) struct Meta {
-    pub(super) known: Known,
-    pub(super) generation: u64,
-    pub(super) keys_mark: [u8; 32],
+/// What is said of SQLite's fault at this file.
+pub(super) fn refused(
+    act: &'static str,
+    path: &Path,
+) -> impl Fn(rusqlite::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| refuse(act, path.clone(), source)
 }
 
-/// The one row about the file, of the newest version; `None` before its first start.
-pub(super) fn meta(connection: &Connection) -> rusqlite::Result<Option<Meta>> {
-    connection
-        .query_row(
-            "SELECT store_id, commits, journal_epoch, journal_batches, journal_rows, journal_sum,
-                 journal_need, generation, keys_mark FROM meta",
-            [],
-            |row| {
-                let carried = Reached {
-                    epoch: row.get(2)?,
-                    batches: row.get(3)?,
-                    rows: row.get(4)?,
-                    sum: row.get(5)?,
-                };
-                let need = Need::from_code(row.get(6)?);
-                let id: Option<StoreId> = row.get(0)?;
-                let (id, commits) = (id.unwrap_or_default(), row.get(1)?);
-                let known = Known { id, commits, carried, need };
-                Ok(Meta { known, generation: row.get(7)?, keys_mark: row.get(8)? })
-            },
-        )
-        .optional()
+/// The same of the disk's.
+pub(super) fn io(act: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::Io { act, path: path.clone(), source }
 }
 
-fn check(connection: &Connection, path: &Path, bytes: u64) -> rusqlite::Result<Option<OpenError>> {
-    if bytes > QUICK_CHECK_BYTES_MAX {
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        return Ok(None);
-    }
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((verdict != "ok").then(|| OpenError::Corrupt { path: path.to_owned(), source: None }))
-}
-
-pub(super) fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenError {
+fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             OpenError::Corrupt { path, source: Some(source) }
@@ -451,124 +324,9 @@ pub(super) fn refuse(act: &'static str, path: PathBuf, source: rusqlite::Error) 
     }
 }
 
-/// Whose data is in this folder, by what it says itself; `None` where there is none yet.
-pub(super) fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
-    let path = database_path(folder);
-    if bytes_of(&path) == 0 {
-        check_alone(folder)?;
-        return Ok(None);
-    }
-    let read = || -> rusqlite::Result<Option<Identity>> {
-        let connection = onlooker::open(&path)?;
-        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let id = if version < VERSION_WITH_MARK { "NULL" } else { "store_id" };
-        let sql = format!("SELECT generation, {id} FROM meta");
-        if version == 0 {
-            return Ok(None);
-        }
-        let read =
-            |row: &rusqlite::Row<'_>| Ok(Identity { generation: row.get(0)?, id: row.get(1)? });
-        connection.query_row(&sql, [], read).optional()
-    };
-    read().map_err(|source| refuse("read", path, source))
-}
-
-/// What data says of itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Identity {
-    /// The key store's number that it needs at least.
-    pub generation: u64,
-    /// None of before a version that had one.
-    pub id: Option<StoreId>,
-}
-
 /// The server that uses the folder now; `None` where nobody does. Nothing is made for the question.
 pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
     folder::user(folder, LOCK_FILE).map_err(|error| not_locked(folder, error))
-}
-
-/// What a look at the file found.
-pub(super) struct Seen {
-    pub(super) version: u32,
-    pub(super) known: u32,
-    /// Once there is a row.
-    pub(super) keys: Option<(u64, [u8; 32])>,
-    pub(super) id: Option<StoreId>,
-    pub(super) connection: Connection,
-}
-
-/// Looks at the file and judges it as a start would, without changing anything. `None`: there is none.
-pub(super) fn look(folder: &Path) -> Result<Option<Seen>, OpenError> {
-    let path = database_path(folder);
-    if bytes_of(&path) == 0 {
-        check_alone(folder)?;
-        return Ok(None);
-    }
-    let named = |act: &'static str| {
-        let path = path.clone();
-        move |source: rusqlite::Error| refuse(act, path, source)
-    };
-    let connection = onlooker::open(&path).map_err(named("open"))?;
-    let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
-    let verdict: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(named("check"))?;
-    if verdict != "ok" {
-        return Err(OpenError::Corrupt { path, source: None });
-    }
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    let mut seen = Seen { version, known, keys: None, id: None, connection };
-    if version < known {
-        // The next start brings it on; until then it has no journal that could be judged.
-        if version > 0 {
-            let sql = "SELECT generation, keys_mark FROM meta";
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            seen.keys =
-                seen.connection.query_row(sql, [], row).optional().map_err(named("read"))?;
-        }
-        return Ok(Some(seen));
-    }
-    if let Some(Meta { known, generation, keys_mark }) =
-        meta(&seen.connection).map_err(named("read"))?
-    {
-        seen.keys = Some((generation, keys_mark));
-        seen.id = Some(known.id);
-        find_journal(folder, &known, marked)?;
-    }
-    Ok(Some(seen))
-}
-
-/// What only the journal has.
-pub(super) fn find_journal(
-    folder: &Path,
-    known: &Known,
-    marked: Option<Mark>,
-) -> Result<journal::Found, OpenError> {
-    let path = journal::path(folder);
-    match journal::find(folder, known, marked.map(|mark| mark.journal)) {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(journal::JournalFault::Apart)) => Err(OpenError::JournalApart { path }),
-        Ok(Err(fault)) => Err(OpenError::Journal { path, fault }),
-        Err(source) => Err(OpenError::Io { act: "read", path, source }),
-    }
-}
-
-/// Whose file it is, and of which version.
-pub(super) fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
-    let read = |name| connection.pragma_query_value(None, name, |row| row.get(0));
-    Ok((read("application_id")?, read("user_version")?))
-}
-
-/// Refuses what is not ours or from a later version; the version that is known here.
-pub(super) fn judge(path: &Path, id: u32, version: u32) -> Result<u32, OpenError> {
-    if id != APPLICATION_ID && (id != 0 || version != 0) {
-        return Err(OpenError::NotOurs(path.to_owned()));
-    }
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    if version > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
-    }
-    Ok(known)
 }
 
 /// The journal, to go on after what the database has; without room for it there is none, and that is said.

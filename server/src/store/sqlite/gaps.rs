@@ -466,7 +466,7 @@ mod tests {
         store.write(vec![Write::Message(other.message(1, "words"))]).await.unwrap();
         store.close().await;
         assert_eq!(holds_planted(&path), 0, "came back");
-        assert!(SqliteStore::look(path.parent().unwrap()).is_ok());
+        assert!(file::look(path.parent().unwrap()).is_ok());
     }
 
     /// Overwrites the head of a page with gap in a real file: it is as it was afterwards, the others are cleared.

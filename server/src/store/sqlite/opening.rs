@@ -117,28 +117,10 @@ impl OpenError {
             error.sqlite_error_code() == Some(ErrorCode::DiskFull)
                 || error.sqlite_error().is_some_and(|error| NO_ROOM.contains(&error.extended_code))
         };
-        match self {
-            Self::File { source, .. } => full(source),
-            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
-            Self::InUse { .. }
-            | Self::NotWritable { .. }
-            | Self::Corrupt { .. }
-            | Self::NotOurs(_)
-            | Self::Newer { .. }
-            | Self::KeysOlder { .. }
-            | Self::WrongKeys(_)
-            | Self::JournalApart { .. }
-            | Self::Journal { .. }
-            | Self::Behind { .. }
-            | Self::OtherFile(_)
-            | Self::Gone { .. }
-            | Self::Rows { .. }
-            | Self::Former { .. }
-            | Self::NoRoom(_)
-            | Self::HalfRestored(_)
-            | Self::NoLocks { .. }
-            | Self::Keys { .. } => false,
+        if let Self::Io { source, .. } = self {
+            return source.kind() == std::io::ErrorKind::StorageFull;
         }
+        matches!(self, Self::File { source, .. } if full(source))
     }
 }
 
@@ -185,8 +167,7 @@ impl LookedData {
     /// # Errors
     /// If the file cannot be read.
     pub fn count_rows(&self) -> Result<Rows, OpenError> {
-        let failed = |source| file::refuse("read", self.path.clone(), source);
-        Rows::count(&self.connection.lock()).map_err(failed)
+        Rows::count(&self.connection.lock()).map_err(file::refused("read", &self.path))
     }
 
     /// Whether every sealed value opens.
@@ -198,19 +179,14 @@ impl LookedData {
             // Not of the form that this version reads; the next start brings it there.
             return Ok(());
         }
-        let failed = |source| file::refuse("read", self.path.clone(), source);
         let connection = self.connection.lock();
         let reader = Reader { connection: &connection, sealer, now: UnixMillis(0), waiting: &[] };
-        match reader.unreadable().map_err(|fault| match fault {
-            Fault::File(source) => failed(source),
-            Fault::Refused(_)
-            | Fault::Journal(_)
-            | Fault::Gone(_)
-            | Fault::Keys(_)
-            | Fault::Row(_) => OpenError::Corrupt { path: self.path.clone(), source: None },
-        })? {
-            0 => Ok(()),
-            count => Err(OpenError::Rows { path: self.path.clone(), count }),
+        let path = self.path.clone();
+        match reader.unreadable() {
+            Ok(0) => Ok(()),
+            Ok(count) => Err(OpenError::Rows { path, count }),
+            Err(Fault::File(source)) => Err(file::refused("read", &path)(source)),
+            Err(_) => Err(OpenError::Corrupt { path, source: None }),
         }
     }
 
@@ -233,7 +209,11 @@ pub struct Counted {
     pub operator_keys: u64,
 }
 
-pub(super) fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
+/// How much of what `init` makes is there, in use or not; `None` where there is no data.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
     if file::identity(folder)?.is_none() {
         return Ok(None);
     }
@@ -249,7 +229,7 @@ pub(super) fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
             })
         })
         .map(Some)
-        .map_err(|source| file::refuse("read", path, source))
+        .map_err(file::refused("read", &path))
 }
 
 /// Seals what a file of an earlier version had in the open.
@@ -259,20 +239,22 @@ fn seal_old_rows(
     sealer: &dyn Sealer,
     now: UnixMillis,
 ) -> Result<(), OpenError> {
-    let failed = |source| {
-        let path = file::database_path(folder);
-        OpenError::File { act: "seal old rows of", path, source }
-    };
-    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let failed = of_the_file("seal old rows of", folder);
+    let transaction = connection.unchecked_transaction().map_err(&failed)?;
     let mut memory = Memory::new();
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
-    executor::seal_former(&mut desk).map_err(|fault| match fault {
-        Fault::File(source) => failed(source),
-        Fault::Refused(_) | Fault::Journal(_) | Fault::Gone(_) | Fault::Keys(_) | Fault::Row(_) => {
-            OpenError::Keys
-        }
-    })?;
+    executor::seal_former(&mut desk).map_err(|fault| unwritten(fault, &failed))?;
     transaction.commit().map_err(failed)
+}
+
+fn of_the_file(act: &'static str, folder: &Path) -> impl Fn(rusqlite::Error) -> OpenError + use<> {
+    let path = file::database_path(folder);
+    move |source| OpenError::File { act, path: path.clone(), source }
+}
+
+/// Why something could not be written before the start: the file, or else the keys.
+pub(super) fn unwritten(fault: Fault, of: impl Fn(rusqlite::Error) -> OpenError) -> OpenError {
+    if let Fault::File(source) = fault { of(source) } else { OpenError::Keys }
 }
 
 /// The data, opened and judged.
@@ -347,15 +329,14 @@ fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError>
 }
 
 fn in_file(folder: &Path, connection: &Connection, marked: Option<Mark>) -> Result<u64, OpenError> {
-    let failed = |source| file::refuse("read", file::database_path(folder), source);
+    let failed = file::refused("read", &file::database_path(folder));
     let said = file::in_file(connection).map_err(failed)?;
     Ok(marked.map_or(0, |mark| mark.in_file).max(said))
 }
 
 fn known(folder: &Path, connection: &Connection) -> Result<Meta, OpenError> {
     let path = file::database_path(folder);
-    let meta = file::meta(connection);
-    let meta = meta.map_err(|source| file::refuse("read", path.clone(), source))?;
+    let meta = file::meta(connection).map_err(file::refused("read", &path))?;
     meta.ok_or(OpenError::Corrupt { path, source: None })
 }
 
@@ -367,26 +348,18 @@ fn replay(
     now: UnixMillis,
 ) -> Result<(), OpenError> {
     let Some(connection) = &opened.connection else { return Ok(()) };
-    let failed = |source| {
-        let path = file::database_path(folder);
-        OpenError::File { act: "write to", path, source }
-    };
+    let failed = of_the_file("write to", folder);
     if opened.found.reached == opened.carried {
         return Ok(());
     }
-    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let transaction = connection.unchecked_transaction().map_err(&failed)?;
     let mut memory = Memory::new();
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let (commits, reached) = (opened.commits + 1, opened.found.reached);
     let carried = desk.carry_over(opened.found.rows()).and_then(|()| {
         desk.note((commits, opened.in_file), &reached, Need::None, sealer.generation())
     });
-    carried.map_err(|fault| match fault {
-        Fault::File(source) => failed(source),
-        Fault::Refused(_) | Fault::Journal(_) | Fault::Gone(_) | Fault::Keys(_) | Fault::Row(_) => {
-            OpenError::Keys
-        }
-    })?;
+    carried.map_err(|fault| unwritten(fault, &failed))?;
     transaction.commit().map_err(failed)?;
     let count = opened.found.rows().count();
     if count > 0 {
@@ -404,13 +377,13 @@ pub(super) fn waiting<'f>(
     found: &'f Found,
 ) -> Result<Vec<(ConversationId, MessageRow<'f>)>, OpenError> {
     let Some(connection) = connection else { return Ok(Vec::new()) };
-    let failed = |source| file::refuse("read", file::database_path(folder), source);
+    let failed = file::refused("read", &file::database_path(folder));
     let sql = "SELECT conversation FROM conversations WHERE id = ?1";
-    let mut statement = connection.prepare(sql).map_err(failed)?;
+    let mut statement = connection.prepare(sql).map_err(&failed)?;
     let mut rows = Vec::new();
     for row in found.rows() {
         let conversation = statement.query_row([row.conversation], |row| row.get(0)).optional();
-        if let Some(conversation) = conversation.map_err(failed)? {
+        if let Some(conversation) = conversation.map_err(&failed)? {
             rows.push((ConversationId::from_bytes(conversation), row));
         }
     }

@@ -10,15 +10,17 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::desk;
 use super::fault::Fault;
 use super::row::{MessageRow, Run, SELECT};
-use super::sealed;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::Sealer;
 use crate::store::record::conversations::Sketch;
 use crate::store::record::{Entity, Select, executor, is};
+use crate::store::sealed;
+use crate::store::search::SEARCHED_CONVERSATIONS_MAX;
+use crate::store::sight::{DEAD_MAX, Paging, SEARCHED_MAX};
 use crate::store::{
-    ConversationRow, ConversationSearch, DEAD_MAX, Found, MarkRow, MessagePage, Moment, Paging,
-    RoomRow, SEARCHED_CONVERSATIONS_MAX, SEARCHED_MAX, SearchOrder, Sight,
+    ConversationRow, ConversationSearch, Found, MarkRow, MessagePage, Moment, RoomRow, SearchOrder,
+    Sight,
 };
 
 mod newest;

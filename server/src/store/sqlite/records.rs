@@ -16,8 +16,8 @@ use crate::privacy::sweep::{may_confirm, may_lower};
 use crate::store::record::accounts::ClockNote;
 use crate::store::record::executor::{self, Asks, Noted, Writes};
 use crate::store::record::statement::{Dialect, Statement};
-use crate::store::record::{Change, Ends, Row, Select, Table, Value, changes};
-use crate::store::{ClockAct, Record, StoreError, Wrote};
+use crate::store::record::{Change, Ends, Row, Select, Table, Value};
+use crate::store::{ClockAct, StoreError, Wrote};
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -108,28 +108,11 @@ impl Writes for Desk<'_> {
     }
 
     fn refused(fault: &Fault) -> Option<&StoreError> {
-        match fault {
-            Fault::Refused(error) => Some(error),
-            Fault::File(_)
-            | Fault::Journal(_)
-            | Fault::Keys(_)
-            | Fault::Row(_)
-            | Fault::Gone(_) => None,
-        }
+        if let Fault::Refused(error) = fault { Some(error) } else { None }
     }
 }
 
 impl Desk<'_> {
-    pub(super) fn record(&mut self, record: &Record) -> Result<Wrote, Fault> {
-        let mut wrote = Wrote::PassedOver;
-        for change in changes(record.clone()) {
-            if self.change(change)? == Wrote::Done {
-                wrote = Wrote::Done;
-            }
-        }
-        Ok(wrote)
-    }
-
     pub(super) fn change(&mut self, change: Change) -> Result<Wrote, Fault> {
         let is_of_readers = change.table().name == "feed_readers";
         let wrote = executor::change(self, change)?;

@@ -10,10 +10,10 @@ use rusqlite::OptionalExtension as _;
 
 use super::OpenError;
 use super::desk::{Desk, Memory};
-use super::fault::Fault;
 use super::file::{self, Meta};
 use super::journal::{self, Need, StoreId};
 use super::mark;
+use super::opening::{judge_keys, unwritten};
 use super::row::MessageRow;
 use crate::privacy::seal::Sealer;
 
@@ -34,39 +34,38 @@ pub struct Repaired {
     pub id: Option<StoreId>,
 }
 
+/// Takes over what can be read of a journal that a start would refuse, and makes what is there the truth. The folder is
+/// taken. Without `accept_loss` nothing is changed.
+///
+/// # Errors
+/// If the database itself cannot be used.
 #[expect(clippy::too_many_lines, reason = "one step after the other: a repair reads best whole")]
-pub(super) fn repair(
+pub fn repair(
     folder: &Path,
     sealer: &dyn Sealer,
     now: UnixMillis,
     accept_loss: bool,
 ) -> Result<Repaired, OpenError> {
-    let fault = file::look(folder).err();
+    let fault = file::look_inside(folder).err();
     if let Some(fault @ (OpenError::Corrupt { .. } | OpenError::Gone { .. })) = fault {
         return Err(fault);
     }
     let path = file::database_path(folder);
-    let failed = |act| {
-        let path = path.clone();
-        move |source| file::refuse(act, path, source)
-    };
+    let failed = |act| file::refused(act, &path);
     let connection = file::connect_unjudged(folder)?;
     let meta = file::meta(&connection).map_err(failed("read"))?;
     let Some(Meta { known, generation, keys_mark }) = meta else {
         return Ok(Repaired { fault, saved: 0, lost: 0, lost_commits: 0, lost_keys: 0, id: None });
     };
-    super::opening::judge_keys(&path, generation, keys_mark, sealer)?;
+    judge_keys(&path, generation, keys_mark, sealer)?;
     let marked = match mark::find(folder) {
         Ok(mark::Found::Mark(mark)) if mark.id == known.id => Some(mark),
         _ => None,
     };
     let journal_path = journal::path(folder);
-    let io = |act| {
-        let path = journal_path.clone();
-        move |source| OpenError::Io { act, path, source }
-    };
     let reached = marked.map(|mark| mark.journal);
-    let found = journal::salvage(folder, &known, reached).map_err(io("read"))?;
+    let found =
+        journal::salvage(folder, &known, reached).map_err(file::io("read", &journal_path))?;
     let lost_commits = marked.map_or(0, |mark| mark.commits.saturating_sub(known.commits));
     // Rows of an older database's future have nothing there to hang on.
     let mut has_home = connection
@@ -101,14 +100,7 @@ pub(super) fn repair(
     let commits = known.commits.max(marked.map_or(0, |mark| mark.commits)) + 1;
     desk.carry_over(rows.into_iter())
         .and_then(|()| desk.note((commits, 0), &found.reached, Need::None, sealer.generation()))
-        .map_err(|fault| match fault {
-            Fault::File(source) => failed("write to")(source),
-            Fault::Refused(_)
-            | Fault::Journal(_)
-            | Fault::Gone(_)
-            | Fault::Keys(_)
-            | Fault::Row(_) => OpenError::Keys,
-        })?;
+        .map_err(|fault| unwritten(fault, failed("write to")))?;
     transaction.commit().map_err(failed("write to"))?;
     // Only now: until then it can be begun anew.
     for (from, to) in [
@@ -117,7 +109,7 @@ pub(super) fn repair(
     ] {
         match std::fs::rename(&from, to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(OpenError::Io { act: "put aside", path: from, source: error });
+                return Err(file::io("put aside", &from)(error));
             }
             _ => {}
         }

@@ -4,9 +4,10 @@ mod slow;
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use protocol::ids::{InvitationId, KeyId, SessionId};
+use protocol::ids::{InvitationId, KeyId, SessionId, TenantId};
+use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::retention::RetentionClass;
 use protocol::time::Day;
@@ -15,11 +16,11 @@ use rusqlite::StatementStatus;
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::keys::{KeyStore, KeysError};
-use crate::privacy::seal::{Lock, SealError, Subject};
+use crate::privacy::seal::{Bucket, Lock, SealError, Subject};
 use crate::store::conformance::{self, NOW, World};
 use crate::store::{
-    AnswerRow, ConversationFilter, ConversationRow, DraftRow, InvitationRow, KeyRow, Page,
-    SessionRow, VisitorRow,
+    AnswerRow, Change, ConversationFilter, ConversationRow, DraftRow, InvitationRow, KeyRow, Page,
+    Records as _, Retention as _, SessionRow, Store as _, Transcript as _, VisitorRow, Write,
 };
 
 impl SqliteStore {
@@ -29,7 +30,7 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
     ) -> (Arc<Self>, Arc<KeyStore>) {
         let data = folder.join("data");
-        let generation = Self::generation(&data).unwrap();
+        let generation = identity(&data).unwrap().map(|found| found.generation);
         let keys = Arc::new(KeyStore::open(&folder.join("keys"), &data, generation).unwrap());
         let sealer: Arc<dyn Sealer> = Arc::clone(&keys) as _;
         let store = Self::open(&data, sealer, &SqliteConfig::default(), clock).unwrap();
@@ -156,12 +157,12 @@ async fn no_file_holds_plain_text_of_a_personal_column() {
     let canary = |column: &str| Personal::new(format!("canary-{column}-7f3a91"));
     let mut tenant = world.tenant_row();
     tenant.privacy_contact = canary("contact");
-    store.tenant_create(tenant).await.unwrap();
-    store.site_create(world.site_row()).await.unwrap();
+    store.change(vec![Change::create(tenant)]).await.unwrap();
+    store.change(vec![Change::create(world.site_row())]).await.unwrap();
     let mut agent = world.agent_row();
     agent.name = canary("agent-name");
     agent.email = canary("agent-email");
-    store.agent_create(agent).await.unwrap();
+    store.change(vec![Change::create(agent)]).await.unwrap();
     let session = SessionRow {
         session: SessionId::from_bytes([1; 16]),
         agent: world.agent,
@@ -171,7 +172,7 @@ async fn no_file_holds_plain_text_of_a_personal_column() {
         created_at: NOW,
         expires_at: NOW,
     };
-    store.session_create(session).await.unwrap();
+    store.change(vec![Change::create(session)]).await.unwrap();
     let invitation = InvitationRow {
         invitation: InvitationId::from_bytes([1; 16]),
         tenant: world.tenant,
@@ -181,7 +182,7 @@ async fn no_file_holds_plain_text_of_a_personal_column() {
         created_at: NOW,
         expires_at: NOW,
     };
-    store.invitation_create(invitation).await.unwrap();
+    store.change(vec![Change::create(invitation)]).await.unwrap();
     for (tenant, id) in [(Some(world.tenant), 1), (None, 2)] {
         let key = KeyRow {
             key: KeyId::from_bytes([id; 16]),
@@ -191,13 +192,13 @@ async fn no_file_holds_plain_text_of_a_personal_column() {
             secret: world.secret(4 + id),
             created_at: NOW,
         };
-        store.key_create(key).await.unwrap();
+        store.change(vec![Change::create(key)]).await.unwrap();
     }
     let answer = canary("answer").into_exposed().into_bytes();
     let key = canary("idempotency-key").into_exposed();
     let (tenant, request) = (world.tenant, [0; 32]);
-    let answer = Record::Answer(AnswerRow { tenant, key, request, answer, at: NOW });
-    store.write(vec![Write::Record(Box::new(answer))]).await.unwrap();
+    let answer = AnswerRow { tenant, key, request, answer, at: NOW };
+    store.change(vec![Change::create(answer)]).await.unwrap();
     let mut visitor = world.visitor_row();
     visitor.name = Some(canary("name"));
     visitor.email = Some(canary("email"));
@@ -276,12 +277,12 @@ async fn wrong_and_older_keys_are_refused_by_name() {
     let backup = folder.path().join("backup");
     copy_folder(&kept, &backup);
 
-    let generation = SqliteStore::generation(&data).unwrap();
+    let generation = identity(&data).unwrap().map(|found| found.generation);
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
     world.with_visitor(2).begin(&*store).await;
     store.close().await;
     drop((store, keys));
-    let newer = SqliteStore::generation(&data).unwrap();
+    let newer = identity(&data).unwrap().map(|found| found.generation);
     assert!(newer > generation);
 
     let refused = KeyStore::open(&backup, &data, newer);
@@ -353,7 +354,7 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     let world = World::new(1);
     world.settle(&*store).await;
     world.begin(&*store).await;
-    store.agent_create(world.agent_row()).await.unwrap();
+    store.change(vec![Change::create(world.agent_row())]).await.unwrap();
     let key = KeyRow {
         key: KeyId::from_bytes([1; 16]),
         tenant: Some(world.tenant),
@@ -362,7 +363,7 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
         secret: world.secret(9),
         created_at: NOW,
     };
-    store.key_create(key.clone()).await.unwrap();
+    store.change(vec![Change::create(key.clone())]).await.unwrap();
     store.write(vec![Write::Message(world.message(1, "from before"))]).await.unwrap();
     let World { tenant, site, visitor, agent, conversation, .. } = world;
     let text = Personal::new("half a".to_owned());
@@ -601,7 +602,7 @@ async fn the_file_itself_says_that_there_is_a_journal_though_it_is_read_meanwhil
         let other = folder.path().join(name);
         fs::create_dir(&other).unwrap();
         fs::copy(&path, file::database_path(&other)).unwrap();
-        SqliteStore::look(&other)
+        look(&other)
     };
     let looked = alone("closed");
     assert!(matches!(looked, Ok(Looked::Data(_))), "{looked:?}");
@@ -642,7 +643,7 @@ async fn a_journal_that_does_not_follow_on_the_database_is_refused_by_name() {
     let older = Connection::open(file::database_path(&data)).unwrap();
     older.execute("UPDATE meta SET journal_epoch = journal_epoch - 2", []).unwrap();
     drop(older);
-    let looked = SqliteStore::look(&data);
+    let looked = look(&data);
     assert!(matches!(looked, Err(OpenError::JournalApart { .. })), "{looked:?}");
     let refused = open_at(&data, &keys);
     assert!(matches!(refused, Err(OpenError::JournalApart { .. })), "{refused:?}");

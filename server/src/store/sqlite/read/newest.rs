@@ -5,10 +5,11 @@ use protocol::message::{AuthorKind, Seq, Visibility};
 use rusqlite::params;
 
 use super::{Home, Reader, newest_in_range, passed_over};
+use crate::store::sight::{NewestWords, WordsAndAsked};
 use crate::store::sqlite::desk;
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::row::MessageRow;
-use crate::store::{NewestRow, NewestWords, Sight, WordsAndAsked};
+use crate::store::{NewestRow, Sight};
 
 impl Reader<'_> {
     /// What a list shows of a conversation.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::store::inventory;
 use crate::store::record::{DECLARED, Ends, Holds, Table};
+use crate::store::{Change, Write, inventory};
 
 fn texts(connection: &Connection, sql: &str) -> Vec<String> {
     let mut statement = connection.prepare(sql).unwrap();
@@ -91,7 +91,7 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
     let world = World::new(1);
     world.settle(&*store).await;
-    store.agent_create(world.agent_row()).await.unwrap();
+    store.change(vec![Change::create(world.agent_row())]).await.unwrap();
     let World { tenant, site, visitor, agent, conversation, .. } = world;
     let text = Personal::new("half a".to_owned());
     let draft = DraftRow { tenant, site, conversation, visitor, agent, text, day: NOW.day() };
@@ -104,7 +104,7 @@ async fn nothing_of_an_erased_person_is_left_in_any_table() {
         created_at: NOW,
         expires_at: NOW.plus_ms(1),
     };
-    store.session_create(session).await.unwrap();
+    store.change(vec![Change::create(session)]).await.unwrap();
     store.write(vec![Write::Draft(Box::new(draft))]).await.unwrap();
     store.write(vec![Write::Message(world.message(1, "words"))]).await.unwrap();
     for subject in [Subject::Visitor(visitor), Subject::Agent(agent)] {
