@@ -39,7 +39,6 @@ pub struct Repaired {
 ///
 /// # Errors
 /// If the database itself cannot be used.
-#[expect(clippy::too_many_lines, reason = "one step after the other: a repair reads best whole")]
 pub fn repair(
     folder: &Path,
     sealer: &dyn Sealer,
@@ -104,7 +103,7 @@ pub fn repair(
     transaction.commit().map_err(failed("write to"))?;
     // Only now: until then it can be begun anew.
     for (from, to) in [
-        (journal_path.clone(), aside(folder, "livehelp.journal")),
+        (journal_path, aside(folder, "livehelp.journal")),
         (mark::path(folder), aside(folder, "livehelp.mark")),
     ] {
         match std::fs::rename(&from, to) {
