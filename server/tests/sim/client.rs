@@ -101,8 +101,12 @@ impl Client {
     }
 
     pub(crate) fn insert(&mut self, conversation: ConversationId, item: Item) {
+        let is_before = self.is_before(conversation, item.seq);
         let view = self.views.entry(conversation).or_default();
         view.retain(|known| known.message != item.message && known.seq != item.seq);
+        if is_before {
+            return;
+        }
         let at = view.partition_point(|known| known.seq < item.seq);
         view.insert(at, item);
     }
@@ -290,11 +294,9 @@ impl World {
         let Some(pending) = pending else { return };
         let Pending { conversation, message, text, note, .. } = pending;
         self.counts.acked += 1;
+        self.refused_at.remove(&message);
         let text = text.replace("4111 1111 1111 1111", "[hidden]");
         client.acked.push((conversation, message, seq, text.clone()));
-        if client.is_before(conversation, seq) {
-            return;
-        }
-        self.clients[at].insert(conversation, Item { seq, message, text, at: time, day, note });
+        client.insert(conversation, Item { seq, message, text, at: time, day, note });
     }
 }

@@ -139,30 +139,10 @@ impl World {
         }
         up.extend(person.outbox.iter().cloned().map(Up::Send));
         self.counts.resends += u32::try_from(person.outbox.len()).unwrap();
-        let node = self.node_for(client);
+        let node = self.any_node();
         let (down, cut, greeted, held) = (VecDeque::new(), false, false, false);
         let wire = Wire { client, node, up, down, cut, greeted, held };
         self.wires.insert(conn, wire);
-    }
-
-    /// To which node a client comes. A line that broke leads to the same one while that has something of the client's under
-    /// way; who comes to another comes later than what that one hears, and reads where it missed something: two nodes that
-    /// do not know of each other's write would both store it.
-    fn node_for(&mut self, client: usize) -> usize {
-        let outbox = self.clients[client].outbox.iter();
-        let under_way = outbox.filter_map(|pending| self.under_way.get(&pending.message)).next();
-        let node = match under_way {
-            Some(node) => *node,
-            None => self.any_node(),
-        };
-        let elsewhere = |wire: &&mut Wire| wire.client == client && wire.node != node;
-        for wire in self.wires.values_mut().filter(elsewhere) {
-            wire.up.clear();
-        }
-        if self.is_far() {
-            self.catch_up(node);
-        }
-        node
     }
 
     pub(crate) fn resend(&mut self, client: usize) {

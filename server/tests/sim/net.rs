@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use livehelp::privacy::envelope::{Envelope, Placed};
 use livehelp::sequencer::{Command, Gap, Input, Key, OwnNotice, Refusal, Submission};
-use protocol::ids::{ConversationId, MessageId};
+use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 
-use crate::disk::{Fate, Write};
 use crate::faults::Planted;
 use crate::node::{Node, Way};
 use crate::world::World;
@@ -30,6 +29,7 @@ pub(crate) struct Net {
 pub(crate) enum Heard {
     Placed { placed: Arc<Placed>, own: bool },
     Void { conversation: ConversationId, seq: Seq, message: MessageId },
+    Stored { tenant: TenantId, conversation: ConversationId, seq: Seq },
     Missed,
 }
 
@@ -37,7 +37,9 @@ impl Heard {
     fn conversation(&self) -> Option<ConversationId> {
         match self {
             Self::Placed { placed, .. } => Some(placed.envelope().conversation()),
-            Self::Void { conversation, .. } => Some(*conversation),
+            Self::Void { conversation, .. } | Self::Stored { conversation, .. } => {
+                Some(*conversation)
+            }
             Self::Missed => None,
         }
     }
@@ -82,9 +84,6 @@ impl World {
             }
             if self.net.deaf == Some(node) || self.chance.one_in(60) && self.faults {
                 self.counts.lost_notices += 1;
-                if let Heard::Void { message, .. } = heard {
-                    self.ghosts.insert(*message);
-                }
                 continue;
             }
             let mut heard = heard.clone();
@@ -97,16 +96,21 @@ impl World {
 
     pub(crate) fn announce_void(&mut self, node: usize, placed: &Placed) {
         let envelope = placed.envelope();
-        if !self.is_far() {
-            return;
-        }
-        if self.net.away {
-            self.ghosts.insert(envelope.message());
+        if !self.is_far() || self.net.away {
             return;
         }
         let (conversation, message) = (envelope.conversation(), envelope.message());
         let seq = placed.seq();
         self.tell(&Heard::Void { conversation, seq, message }, node, false);
+    }
+
+    pub(crate) fn announce_stored(&mut self, node: usize, placed: &Placed) {
+        if self.net.away {
+            return;
+        }
+        let envelope = placed.envelope();
+        let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
+        self.tell(&Heard::Stored { tenant, conversation, seq: placed.seq() }, node, false);
     }
 
     /// A question reaches the bus.
@@ -158,15 +162,6 @@ impl World {
         }
     }
 
-    /// A node has heard what it was told, and read what it was not.
-    pub(crate) fn catch_up(&mut self, node: usize) {
-        self.nodes[node].heard.push_back(Heard::Missed);
-        while !self.nodes[node].heard.is_empty() {
-            self.hear(node);
-        }
-        self.fill_gaps(node);
-    }
-
     // A node's questions.
 
     /// Asks the bus for a number.
@@ -196,18 +191,6 @@ impl World {
             self.counts.unheard += 1;
             self.end_question(node, at);
         }
-    }
-
-    /// What a node that is gone had shown the others.
-    pub(crate) fn leave_ghosts(&mut self, gone: &Node) {
-        self.ghosts.extend(gone.questions.iter().map(|question| question.key.1));
-        let shown = |write: &Write| match write {
-            Write::Message { way, .. } => Some(way.message),
-            _ => None,
-        };
-        self.ghosts.extend(gone.queue.iter().filter_map(shown));
-        let failed = gone.fates.iter().filter(|(_, fate)| *fate != Fate::Stored);
-        self.ghosts.extend(failed.filter_map(|(write, _)| shown(write)));
     }
 
     /// What was waited for in vain.
@@ -274,9 +257,7 @@ impl World {
                     (live.room.tenant(), *conversation, Gap { after, until: None })
                 });
                 for (tenant, conversation, gap) in all.collect::<Vec<_>>() {
-                    if !self.has(Planted::GapUnfilled) {
-                        self.nodes[node].hearing.missed(tenant, conversation, gap);
-                    }
+                    self.look_for(node, tenant, conversation, gap);
                 }
             }
             Heard::Placed { placed, own: true } => self.hear_own(node, &placed),
@@ -287,6 +268,13 @@ impl World {
                 if !self.has(Planted::VoidIgnored) {
                     let at = (node, conversation, live.serial);
                     self.take_off(at, Input::HeardVoid(seq, message));
+                }
+            }
+            Heard::Stored { tenant, conversation, seq } => {
+                let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };
+                let heard = live.room.sequencer_mut().handle(Input::HeardStored(seq));
+                if let Command::Fill(gap) = heard {
+                    self.look_for(node, tenant, conversation, gap);
                 }
             }
         }
@@ -346,32 +334,46 @@ impl World {
 
     pub(crate) fn note_missed(&mut self, node: usize, envelope: &Envelope, gap: Gap) {
         self.counts.gaps += 1;
+        self.look_for(node, envelope.tenant(), envelope.conversation(), gap);
+    }
+
+    fn look_for(&mut self, node: usize, tenant: TenantId, conversation: ConversationId, gap: Gap) {
         if !self.has(Planted::GapUnfilled) {
-            let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
-            self.nodes[node].hearing.missed(tenant, conversation, gap);
+            let now = self.instant();
+            self.nodes[node].hearing.missed(tenant, conversation, gap, now);
         }
     }
 
-    /// Reads what was missed; what is not there yet is looked for again at the next tick.
+    /// Shows what the store has there. Its numbers.
+    pub(crate) fn read(&mut self, node: usize, conversation: ConversationId, gap: Gap) -> Vec<Seq> {
+        let mut stored = self.stored_after(conversation, gap.after);
+        stored.retain(|placed| gap.until.is_none_or(|until| placed.seq() <= until));
+        let found = stored.iter().map(|placed| placed.seq()).collect();
+        for placed in stored {
+            let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { break };
+            let command = live.room.sequencer_mut().handle(Input::Read(placed));
+            if let Command::Show { placed, .. } = command {
+                self.counts.filled += 1;
+                self.deliver(node, &placed, None);
+            }
+        }
+        found
+    }
+
+    /// Reads what was missed; what is not there yet is looked for again, and void after the last look.
     pub(crate) fn fill_gaps(&mut self, node: usize) {
         self.nodes[node].delivered = 0;
-        let all = self.nodes[node].hearing.take_missed();
+        let now = self.instant();
+        let all = self.nodes[node].hearing.take_missed(now);
         for missed in all {
-            let Gap { after, until } = missed.gap;
-            let mut stored = self.stored_after(missed.conversation, after);
-            stored.retain(|placed| until.is_none_or(|until| placed.seq() <= until));
-            let found = stored.len();
-            for placed in stored {
-                let rooms = &mut self.nodes[node].rooms;
-                let Some(live) = rooms.get_mut(&missed.conversation) else { break };
-                let command = live.room.sequencer_mut().handle(Input::Read(placed));
-                if let Command::Show { placed, .. } = command {
-                    self.counts.filled += 1;
-                    self.deliver(node, &placed, None);
-                }
-            }
-            if self.nodes[node].rooms.contains_key(&missed.conversation) {
-                self.nodes[node].hearing.looked(missed, found);
+            let conversation = missed.conversation;
+            let Some(live) = self.nodes[node].rooms.get(&conversation) else { continue };
+            let (serial, newest) = (live.serial, live.room.sequencer().seq_last());
+            let found = self.read(node, conversation, missed.gap);
+            let Some(void) = self.nodes[node].hearing.looked(missed, found, now) else { continue };
+            let void = Gap { until: void.until.or(Some(newest)), ..void };
+            while self.take_off((node, conversation, serial), Input::Unfound(void)) {
+                self.counts.voids_found += 1;
             }
         }
     }

@@ -261,10 +261,25 @@ impl World {
         let Some(node) = self.wires.get(&conn).map(|wire| wire.node) else { return };
         let mut older = None;
         let point = point.map(|point| self.believed(conversation, point));
+        if let Some(point) = point.as_ref().filter(|_| self.is_far()) {
+            let behind = self
+                .room(node, conversation)
+                .and_then(|live| live.room.sequencer().is_behind(point));
+            if let Some(gap) = behind {
+                self.read(node, conversation, gap);
+            }
+        }
+        let far = self.is_far();
         let (reset, page) = loop {
             let ghosts = point.as_ref().and_then(|point| self.after_all(conversation, point));
             let Some(live) = self.room(node, conversation) else { return };
-            match live.room.sequencer().resume(point.as_ref(), older.as_ref()) {
+            let sequencer = live.room.sequencer();
+            let resumed = if far {
+                sequencer.resume_anew(point.as_ref())
+            } else {
+                sequencer.resume(point.as_ref(), older.as_ref())
+            };
+            match resumed {
                 Resumed::Reset(_) if ghosts.is_some() => break (false, ghosts.unwrap_or_default()),
                 Resumed::After(page) => break (false, page),
                 Resumed::Reset(page) => break (true, page),
