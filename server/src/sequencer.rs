@@ -125,6 +125,8 @@ pub enum Input {
     HeardStored(Seq),
     /// The store has this where something was missed, or is in doubt.
     Read(Arc<Placed>),
+    /// The store knows that numbers up to this one were given.
+    Given(Seq),
     /// What the store has there was read, after it was waited for: what is still in doubt is not there. Until nothing
     /// follows from it.
     Unfound(Gap),
@@ -149,6 +151,7 @@ impl Input {
             | Self::HeardVoid(..)
             | Self::HeardStored(_)
             | Self::Read(_)
+            | Self::Given(_)
             | Self::Unfound(_) => None,
         }
     }
@@ -342,6 +345,10 @@ impl Sequencer {
                 } else {
                     Command::Nothing
                 }
+            }
+            Input::Given(seq) => {
+                self.raise(seq);
+                Command::Nothing
             }
             Input::Unfound(gap) => {
                 let doubt = self.elsewhere.iter().copied().find(|seq| gap.has(*seq));

@@ -11,7 +11,7 @@ use livehelp::privacy::gate::{Door, ReadGrant};
 use livehelp::privacy::sweep::{self, Trust};
 use livehelp::room::Member;
 use livehelp::routing::{Effect, Input, Routing, RoutingConfig, Standing};
-use livehelp::sequencer::{Older, Resumed};
+use livehelp::sequencer::{self, Older, Resumed};
 use protocol::conversation::{Availability, ConversationState, ResumePoint};
 use protocol::ids::{AgentId, ConversationId, VisitorId};
 use protocol::message::Seq;
@@ -267,6 +267,10 @@ impl World {
                 .and_then(|live| live.room.sequencer().is_behind(point));
             if let Some(gap) = behind {
                 self.read(node, conversation, gap);
+                let given = sequencer::Input::Given(self.disk.seq_last(conversation));
+                if let Some(live) = self.room(node, conversation) {
+                    live.room.sequencer_mut().handle(given);
+                }
             }
         }
         let far = self.is_far();

@@ -91,8 +91,18 @@ impl Rooms {
     ) -> Result<(), Reject> {
         let behind = room.with(|live| Some((live.tenant(), live.sequencer().is_behind(point)?)));
         let Ok(Some((tenant, gap))) = behind else { return Ok(()) };
-        let read = self.read(room, (tenant, point.conversation), gap).await;
-        read.map(drop).map_err(|error| store_reject(&error))
+        let conversation = point.conversation;
+        let read = async {
+            self.read(room, (tenant, conversation), gap).await?;
+            // Some of it may be no more, and its numbers are not given again.
+            self.store.room(tenant, conversation, 1).await
+        };
+        let row = read.await.map_err(|error| store_reject(&error))?;
+        if let Some(row) = row {
+            // A room that was dropped meanwhile begins with it.
+            drop(room.handle(Input::Given(row.seq_last), |_, command| command));
+        }
+        Ok(())
     }
 
     /// Shows what the store has there. Its numbers, and whether that is all of it.
