@@ -2,6 +2,9 @@
 //!
 //! Not here: how (`node`, `lanes`, `net`).
 
+use protocol::ids::MessageId;
+
+use crate::disk::Write;
 use crate::node::Node;
 use crate::world::World;
 
@@ -14,6 +17,13 @@ impl Node {
             && self.turns.is_empty()
             && self.questions.is_empty()
             && self.heard.is_empty()
+    }
+
+    /// Whether a message is on its way to the store, or not known to be there yet.
+    pub(crate) fn writes(&self, message: MessageId) -> bool {
+        let fates = self.fates.iter().map(|(write, _)| write);
+        let mut all = self.queue.iter().chain(fates);
+        all.any(|write| matches!(write, Write::Message { way, .. } if way.message == message))
     }
 }
 

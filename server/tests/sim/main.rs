@@ -108,13 +108,14 @@ const PLANTED: [(Planted, &str, u64); 14] = [
 ];
 
 /// The same for what lies between several nodes.
-const PLANTED_BETWEEN_NODES: [(Planted, &str, u64); 6] = [
+const PLANTED_BETWEEN_NODES: [(Planted, &str, u64); 7] = [
     (Planted::AckTaken, "was acked", SEVERAL),
     (Planted::GapUnfilled, "differs from a transcript", SEVERAL),
     (Planted::NotRefusedWithIt, "changed its order", SEVERAL),
-    (Planted::VoidIgnored, "differs from a transcript", SEVERAL),
+    (Planted::VoidIgnored, "is void and stays", SEVERAL),
     (Planted::AckForAnother, "was acked", SEVERAL),
-    (Planted::StaleNumber, "differs from a transcript", SEVERAL),
+    (Planted::StaleNumber, "has one number here and another elsewhere", SEVERAL),
+    (Planted::LateUntold, "differs from a transcript", SEVERAL),
 ];
 
 #[test]

@@ -127,6 +127,8 @@ impl World {
         let counter = self.net.counters.entry(envelope.conversation()).or_default();
         let seq = floor.max(*counter).next();
         *counter = seq;
+        let message = envelope.message();
+        self.nodes[node].given.insert(message, seq);
         let placed = Arc::new(envelope.place(seq));
         self.tell(&Heard::Placed { placed, own: false }, node, true);
         let lost = self.faults && self.chance.one_in(12);
@@ -234,6 +236,7 @@ impl World {
         };
         match room.sequencer_mut().handle(input) {
             Command::Publish { placed, gap, .. } => {
+                self.check_number(node, &placed);
                 if let Some(gap) = gap {
                     self.note_missed(node, placed.envelope(), gap);
                 }
@@ -265,10 +268,11 @@ impl World {
             Heard::Void { conversation, seq, message } => {
                 self.counts.voids_heard += 1;
                 let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
+                let at = (node, conversation, live.serial);
                 if !self.has(Planted::VoidIgnored) {
-                    let at = (node, conversation, live.serial);
                     self.take_off(at, Input::HeardVoid(seq, message));
                 }
+                self.check_void(node, conversation, (seq, message));
             }
             Heard::Stored { tenant, conversation, seq } => {
                 let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };

@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) questions: Vec<Question>,
     /// Messages since the last look for what was missed.
     pub(crate) delivered: u32,
+    /// The newest number that the bus gave to each message that this node asked for.
+    pub(crate) given: BTreeMap<MessageId, Seq>,
     /// What the bus told this node, in order.
     pub(crate) heard: VecDeque<Heard>,
 }

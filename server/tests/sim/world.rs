@@ -261,6 +261,9 @@ impl World {
             }
             for client in 0..self.clients.len() {
                 if round == 20 {
+                    if self.is_far() && client == 0 {
+                        self.check_screens();
+                    }
                     self.cut(client);
                 }
                 self.connect(client);
