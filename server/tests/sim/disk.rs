@@ -192,6 +192,10 @@ impl World {
         for client in &mut self.clients {
             client.conn = None;
         }
+        // What was not stored is taken when it comes again.
+        let disk = &self.disk;
+        let stored = disk.messages.values().flatten().map(message_of).collect::<BTreeSet<_>>();
+        self.taken.retain(|message, _| stored.contains(message));
         // It may stay down for a while.
         let down_ms = self.chance.ms(90_000);
         self.now = self.now.plus_ms(down_ms);

@@ -352,8 +352,8 @@ impl World {
         let at = self.wires.get(&conn).map_or(0, |wire| wire.client);
         if self.may(at, conversation) {
             self.attend(conn, at, conversation, None);
-            let node = self.wires.get(&conn).map_or(0, |wire| wire.node);
-            self.nodes[node].queue.push_back(Write::Opened { sender: conn });
+            // Behind the header that it is about.
+            self.nodes[0].queue.push_back(Write::Opened { sender: conn });
         }
     }
 
