@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use livehelp::privacy::gate::Reader;
-use protocol::conversation::{Availability, ConversationState};
+use protocol::conversation::{Availability, ConversationState, ResumePoint};
 use protocol::ids::{AgentId, ConversationId, MessageId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::time::{Day, UnixMillis};
@@ -84,6 +84,13 @@ impl Client {
                 self.owners.get(&conversation).is_some_and(|(_, owner, _)| *owner == Some(agent))
             }
         }
+    }
+
+    /// The last message that it has of a conversation.
+    pub(crate) fn point(&self, conversation: ConversationId) -> Option<ResumePoint> {
+        let last = self.views.get(&conversation)?.last()?;
+        let (seq, message, at) = (last.seq, Some(last.message), Some(last.at));
+        Some(ResumePoint { conversation, seq, message, at })
     }
 
     /// A page that is the first here says whether there is something before it.

@@ -123,16 +123,8 @@ impl World {
         let person = &mut self.clients[client];
         person.conn = Some(conn);
         person.offers.clear();
-        let points = |(conversation, view): (&ConversationId, &Vec<Item>)| {
-            let last = view.last()?;
-            Some(ResumePoint {
-                conversation: *conversation,
-                seq: last.seq,
-                message: Some(last.message),
-                at: Some(last.at),
-            })
-        };
-        let points = person.views.iter().filter_map(points).collect();
+        let points = person.views.keys().filter_map(|conversation| person.point(*conversation));
+        let points = points.collect();
         let mut up = VecDeque::from([Up::Hello { points }]);
         if let (Some(conversation), false) = (person.own, person.opened) {
             up.push_back(Up::Open { conversation });

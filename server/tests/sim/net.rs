@@ -139,14 +139,14 @@ impl World {
 
     /// Something goes wrong on the bus, or is mended.
     pub(crate) fn trouble_the_bus(&mut self) {
-        match self.chance.below(6) {
+        match self.chance.below(9) {
             0 => self.net.away = true,
             1 | 2 => self.mend_the_bus(),
-            3 => {
+            3..=6 => {
                 self.counts.forgotten += 1;
                 self.net.counters.clear();
             }
-            4 => {
+            7 => {
                 self.counts.deaf += 1;
                 self.net.deaf = Some(self.chance.below(self.nodes.len()));
             }

@@ -346,7 +346,9 @@ impl World {
                 .filter(|(_, at)| matches!(self.clients[*at].who, Who::Agent(_)))
                 .collect();
             for (console, at) in consoles {
-                self.attend(console, at, conversation, None);
+                // One that a crash took back may be on a screen yet.
+                let point = self.clients[at].point(conversation).filter(|_| self.is_far());
+                self.attend(console, at, conversation, point.as_ref());
             }
         }
         let at = self.wires.get(&conn).map_or(0, |wire| wire.client);
