@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use livehelp::privacy::envelope::Placed;
 use protocol::conversation::ConversationState;
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
@@ -69,10 +68,14 @@ impl World {
         }
     }
 
-    /// A message is published under the newest number that its node was given for it: the other nodes show it there.
-    pub(crate) fn check_number(&mut self, node: usize, placed: &Placed) {
-        let message = placed.envelope().message();
-        if self.nodes[node].given.get(&message) != Some(&placed.seq()) {
+    /// A message is published under the newest number that its node was given for it, and no other is given to it after that:
+    /// the other nodes show it there.
+    pub(crate) fn check_number(
+        &mut self,
+        node: usize,
+        (message, published): (MessageId, Option<Seq>),
+    ) {
+        if published.is_none() || self.nodes[node].given.get(&message).copied() != published {
             self.break_promise(format!("{message} has one number here and another elsewhere"));
         }
     }

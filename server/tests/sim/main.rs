@@ -74,7 +74,6 @@ fn every_promise_holds_whatever_breaks() {
 }
 
 #[test]
-#[ignore = "some stories of several nodes break a promise yet"]
 fn every_promise_holds_between_several_nodes() {
     let Some(counts) = tell_all(SEVERAL) else { return };
     for (what, times) in counts.between_nodes() {
@@ -124,7 +123,6 @@ fn each_planted_bug_is_found() {
 }
 
 #[test]
-#[ignore = "some stories of several nodes break a promise without any bug on purpose"]
 fn each_planted_bug_between_nodes_is_found() {
     find(&PLANTED_BETWEEN_NODES);
 }

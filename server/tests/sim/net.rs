@@ -122,8 +122,12 @@ impl World {
             self.nodes[node].questions[at].stage = Stage::Given(Err(()));
             return;
         }
-        let Question { envelope, floor, .. } = &self.nodes[node].questions[at];
-        let (envelope, floor) = (envelope.clone(), *floor);
+        let Question { envelope, floor, heard, .. } = &self.nodes[node].questions[at];
+        let (envelope, floor, is_published) =
+            (envelope.clone(), *floor, matches!(heard, Some(None)));
+        if is_published {
+            self.check_number(node, (envelope.message(), None));
+        }
         let counter = self.net.counters.entry(envelope.conversation()).or_default();
         let seq = floor.max(*counter).next();
         *counter = seq;
@@ -236,7 +240,7 @@ impl World {
         };
         match room.sequencer_mut().handle(input) {
             Command::Publish { placed, gap, .. } => {
-                self.check_number(node, &placed);
+                self.check_number(node, (placed.envelope().message(), Some(placed.seq())));
                 if let Some(gap) = gap {
                     self.note_missed(node, placed.envelope(), gap);
                 }
