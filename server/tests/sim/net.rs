@@ -22,6 +22,8 @@ pub(crate) struct Net {
     counters: BTreeMap<ConversationId, Seq>,
     away: bool,
     deaf: Option<usize>,
+    /// Who hears late: the answers overtake the notices.
+    pub(crate) slow: Option<usize>,
 }
 
 /// What a node is told.
@@ -143,7 +145,7 @@ impl World {
 
     /// Something goes wrong on the bus, or is mended.
     pub(crate) fn trouble_the_bus(&mut self) {
-        match self.chance.below(9) {
+        match self.chance.below(10) {
             0 => self.net.away = true,
             1 | 2 => self.mend_the_bus(),
             3..=6 => {
@@ -154,7 +156,11 @@ impl World {
                 self.counts.deaf += 1;
                 self.net.deaf = Some(self.chance.below(self.nodes.len()));
             }
-            _ => self.net.deaf = None,
+            8 => self.net.slow = Some(self.chance.below(self.nodes.len())),
+            _ => {
+                self.net.deaf = None;
+                self.net.slow = None;
+            }
         }
     }
 
