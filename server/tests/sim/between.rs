@@ -42,7 +42,7 @@ impl World {
             0..=14 => self.run_a_lane(node),
             15..=31 => self.bus_answers(node),
             32..=46 => self.hear_an_answer(node),
-            47..=71 if self.net.slow != Some(node) || self.chance.one_in(30) => {
+            47..=71 if self.net.slow != Some(node) || self.chance.one_in(8) => {
                 for _ in 0..=self.chance.below(4) {
                     self.hear(node);
                 }

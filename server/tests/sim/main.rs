@@ -113,7 +113,7 @@ const PLANTED_BETWEEN_NODES: [(Planted, &str, u64); 7] = [
     (Planted::NotRefusedWithIt, "changed its order", SEVERAL),
     (Planted::VoidIgnored, "is void and stays", SEVERAL),
     (Planted::AckForAnother, "was acked", SEVERAL),
-    (Planted::StaleNumber, "has one number here and another elsewhere", SEVERAL),
+    (Planted::StaleNumber, "has one number here and another elsewhere", SEVERAL + 300),
     (Planted::LateUntold, "differs from a transcript", SEVERAL),
 ];
 

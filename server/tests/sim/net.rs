@@ -145,7 +145,7 @@ impl World {
 
     /// Something goes wrong on the bus, or is mended.
     pub(crate) fn trouble_the_bus(&mut self) {
-        match self.chance.below(10) {
+        match self.chance.below(12) {
             0 => self.net.away = true,
             1 | 2 => self.mend_the_bus(),
             3..=6 => {
@@ -156,7 +156,7 @@ impl World {
                 self.counts.deaf += 1;
                 self.net.deaf = Some(self.chance.below(self.nodes.len()));
             }
-            8 => self.net.slow = Some(self.chance.below(self.nodes.len())),
+            8..=10 => self.net.slow = Some(self.chance.below(self.nodes.len())),
             _ => {
                 self.net.deaf = None;
                 self.net.slow = None;
