@@ -32,6 +32,8 @@ pub enum Notice {
     Placed(Arc<Placed>),
     /// A place whose message could not be stored.
     Void { tenant: TenantId, conversation: ConversationId, seq: Seq, message: MessageId },
+    /// A message is stored under this number, and whoever looked for it may have stopped.
+    Stored { tenant: TenantId, conversation: ConversationId, seq: Seq },
     /// Someone writes, or has stopped to.
     Typing { tenant: TenantId, conversation: ConversationId, author: Author, typing: bool },
     /// How far someone has come.
@@ -49,9 +51,10 @@ impl Notice {
     pub fn tenant(&self) -> TenantId {
         match self {
             Self::Placed(placed) => placed.envelope().tenant(),
-            Self::Void { tenant, .. } | Self::Typing { tenant, .. } | Self::Mark { tenant, .. } => {
-                *tenant
-            }
+            Self::Void { tenant, .. }
+            | Self::Stored { tenant, .. }
+            | Self::Typing { tenant, .. }
+            | Self::Mark { tenant, .. } => *tenant,
         }
     }
 
@@ -60,6 +63,7 @@ impl Notice {
         match self {
             Self::Placed(placed) => placed.envelope().conversation(),
             Self::Void { conversation, .. }
+            | Self::Stored { conversation, .. }
             | Self::Typing { conversation, .. }
             | Self::Mark { conversation, .. } => *conversation,
         }

@@ -162,7 +162,7 @@ impl Hub {
         let desks = Arc::new(Desks::new(&ports, &sites, &rooms, config.routing));
         let integrity = Arc::new(Integrity::new(&ports, &sites));
         let executor = Arc::new(Executor::new(&ports, &rooms, &integrity));
-        let listener = Arc::new(Listener::new(&ports, &rooms, &executor));
+        let listener = Arc::new(Listener::new(&rooms, &executor));
         let lanes = Arc::new(Lanes::new(&ports, &executor));
         let board = Arc::new(Board::new(&ports, &sites, &rooms, &desks));
         let events = Arc::new(EventMessages::new(&ports, &sites, &rooms, &lanes));

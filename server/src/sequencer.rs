@@ -25,7 +25,7 @@ use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 use protocol::time::{Day, UnixMillis};
 
-pub use self::hearing::{Hearing, Key, Missed, OwnNotice};
+pub use self::hearing::{Hearing, Key, LOOKED_FOR, Missed, OwnNotice, STORED_LATE};
 pub use self::lane::{Ended, Joined, Lanes, Outcome, Settled};
 pub use self::resume::{Older, Resumed};
 use self::tail::Tail;
@@ -64,8 +64,10 @@ enum Search {
     Before(Looked),
     /// It did not.
     InVain(Looked),
-    /// Whether another node stored what it sequenced.
-    Elsewhere(Seq),
+    /// Whether another node stored what it sequenced under this number.
+    Elsewhere(Seq, Looked),
+    /// It did not: the message is this node's now.
+    Lost(Seq, Looked),
 }
 
 impl Submission {
@@ -107,6 +109,8 @@ pub enum Input {
     Floored(Submission, Seq),
     /// A message of this node is on disk.
     Stored(Arc<Placed>),
+    /// It is, but as another node wrote it: the second one is what the store has.
+    StoredBefore(Arc<Placed>, Arc<Placed>),
     /// It could not be stored.
     Failed(Arc<Placed>),
     /// Another message was stored under its number; the store's newest one.
@@ -117,8 +121,15 @@ pub enum Input {
     Heard(Arc<Placed>),
     /// Another node could not store what it had sequenced.
     HeardVoid(Seq, MessageId),
-    /// The store has this where something was missed.
+    /// The store has had a message under this number since a moment that nobody expected.
+    HeardStored(Seq),
+    /// The store has this where something was missed, or is in doubt.
     Read(Arc<Placed>),
+    /// The store knows that numbers up to this one were given.
+    Given(Seq),
+    /// What the store has there was read, after it was waited for: what is still in doubt is not there. Until nothing
+    /// follows from it.
+    Unfound(Gap),
 }
 
 impl Input {
@@ -132,12 +143,16 @@ impl Input {
             | Self::Found(submission, _)
             | Self::Floored(submission, _) => Some(submission),
             Self::Stored(_)
+            | Self::StoredBefore(..)
             | Self::Failed(_)
             | Self::NumberTaken(..)
             | Self::Confirmed(..)
             | Self::Heard(_)
             | Self::HeardVoid(..)
-            | Self::Read(_) => None,
+            | Self::HeardStored(_)
+            | Self::Read(_)
+            | Self::Given(_)
+            | Self::Unfound(_) => None,
         }
     }
 }
@@ -155,7 +170,8 @@ pub enum Command {
         first_answer_ms: Option<u64>,
         gap: Option<Gap>,
     },
-    /// It is written by another node: append it for everyone who hears it.
+    /// It is written by another node: append it for everyone who hears it. `gap`: what is to be read of the store, itself
+    /// where it is not known to be there.
     Show { placed: Arc<Placed>, gap: Option<Gap> },
     /// Look for the message above `after`, and bring the answer by [`Input::Found`]. `patiently`: another node's write
     /// may be on its way. Memory keeps what it has until then by [`Sequencer::hold`].
@@ -166,6 +182,8 @@ pub enum Command {
     Confirm(Acked, MessageId),
     /// It is on disk: tell its author.
     Ack(Acked),
+    /// It is on disk, and not as it is shown here: append what the store has, and tell its author.
+    Settle { acked: Acked, placed: Arc<Placed>, gap: Option<Gap> },
     /// Tell its author why not.
     Refuse(Refusal),
     /// Take it off the screens. `announce`: tell the other nodes.
@@ -235,6 +253,18 @@ pub struct Gap {
     pub until: Option<Seq>,
 }
 
+impl Gap {
+    /// One number.
+    pub fn of(seq: Seq) -> Self {
+        Self { after: Seq(seq.0.saturating_sub(1)), until: Some(seq) }
+    }
+
+    /// Whether this number lies in it.
+    fn has(self, seq: Seq) -> bool {
+        seq > self.after && self.until.is_none_or(|until| seq <= until)
+    }
+}
+
 /// The sequencer of one conversation, with the newest messages. Changed under its room's lock alone.
 #[derive(Debug)]
 pub struct Sequencer {
@@ -253,7 +283,8 @@ pub struct Sequencer {
     words: Option<Arc<Placed>>,
     /// Numbers given and not yet stored, in order.
     unstored: VecDeque<Seq>,
-    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order.
+    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order: in doubt until the store was
+    /// read. What is in `tail` and neither here nor in `unstored` is stored for good.
     elsewhere: VecDeque<Seq>,
     /// Messages for which the bus was asked for a number and did not answer yet.
     awaited: usize,
@@ -280,14 +311,21 @@ impl Sequencer {
                 self.awaited = self.awaited.saturating_sub(1);
                 Command::Refuse(Refusal::BusAway)
             }
-            Input::Found(submission, stored) => self.found(submission, stored.as_deref()),
+            Input::Found(submission, stored) => self.found(submission, stored),
             Input::Floored(submission, seq) => {
                 self.lasts(seq);
                 self.submit(submission)
             }
             Input::Stored(placed) => {
-                self.stored(placed.seq());
-                Command::Ack(Acked::of(placed.seq(), placed.envelope()))
+                let acked = Acked::of(placed.seq(), placed.envelope());
+                if self.stored(placed.seq()) {
+                    return Command::Ack(acked);
+                }
+                self.settle(acked, placed)
+            }
+            Input::StoredBefore(placed, stored) => {
+                self.withdraw(&placed);
+                self.settle(Acked::of(stored.seq(), stored.envelope()), stored)
             }
             Input::Failed(placed) => {
                 self.fail(placed.seq(), placed.envelope().message());
@@ -299,16 +337,24 @@ impl Sequencer {
                 if held { Command::Ack(acked) } else { Command::Refuse(Refusal::Unstored) }
             }
             Input::Heard(placed) => self.heard(placed),
-            Input::HeardVoid(seq, message) => match self.fail(seq, message) {
-                Some(placed) => Command::Void { placed, announce: false },
-                None => Command::Nothing,
-            },
+            Input::HeardVoid(seq, message) => self.take_off(seq, message),
+            Input::HeardStored(seq) => Command::Fill(Gap::of(seq)),
             Input::Read(placed) => {
                 if self.fill(&placed) {
                     Command::Show { placed, gap: None }
                 } else {
                     Command::Nothing
                 }
+            }
+            Input::Given(seq) => {
+                self.raise(seq);
+                Command::Nothing
+            }
+            Input::Unfound(gap) => {
+                let doubt = self.elsewhere.iter().copied().find(|seq| gap.has(*seq));
+                let doubt = doubt.and_then(|seq| self.tail.at(seq));
+                let doubt = doubt.map(|placed| (placed.seq(), placed.envelope().message()));
+                doubt.map_or(Command::Nothing, |(seq, message)| self.take_off(seq, message))
             }
         }
     }
@@ -332,17 +378,26 @@ impl Sequencer {
             if !self.elsewhere.contains(&seq) {
                 return Command::Confirm(Acked::of(seq, known), envelope.message());
             }
-            submission.search = Search::Elsewhere(seq);
-            let after = Seq(seq.0.saturating_sub(1));
-            return Command::ReadStore { submission, after, patiently: true };
+            if !matches!(submission.search, Search::Lost(lost, _) if lost == seq) {
+                let after = resume::below(envelope.seen_seq()).min(resume::before(seq));
+                let looked = Looked { after, through: self.tail_after };
+                submission.search = Search::Elsewhere(seq, looked);
+                return Command::ReadStore { submission, after, patiently: true };
+            }
         }
         // What its author had seen may have been lost, and given again since: to this very message.
         let after = resume::below(envelope.seen_seq());
         let searched = match submission.search {
-            Search::InVain(looked) if looked.through >= self.tail_after => looked.after,
-            Search::InVain(_) | Search::None | Search::Before(_) | Search::Elsewhere(_) => {
-                self.tail_after
+            Search::InVain(looked) | Search::Lost(_, looked)
+                if looked.through >= self.tail_after =>
+            {
+                looked.after
             }
+            Search::InVain(_)
+            | Search::Lost(..)
+            | Search::None
+            | Search::Before(_)
+            | Search::Elsewhere(..) => self.tail_after,
         };
         if after < searched {
             submission.search = Search::Before(Looked { after, through: self.tail_after });
@@ -374,26 +429,52 @@ impl Sequencer {
         }
     }
 
-    fn found(&mut self, mut submission: Submission, stored: Option<&Placed>) -> Command {
+    fn found(&mut self, mut submission: Submission, stored: Option<Arc<Placed>>) -> Command {
         if let Some(stored) = stored {
             if !stored.envelope().says_the_same(submission.envelope()) {
                 return Command::Refuse(Refusal::Conflict);
             }
-            return Command::Ack(Acked::of(stored.seq(), stored.envelope()));
+            let acked = Acked::of(stored.seq(), stored.envelope());
+            let is_of_old =
+                stored.seq() <= self.tail_after && self.find(stored.envelope().message()).is_none();
+            return if is_of_old { Command::Ack(acked) } else { self.settle(acked, stored) };
         }
         match submission.search {
             Search::Before(looked) => submission.search = Search::InVain(looked),
-            // The other node lost it: now it is this one's.
-            Search::Elsewhere(seq) => self.displace(seq),
-            Search::InVain(_) | Search::None => {}
+            // It stays on the screens until it has another number.
+            Search::Elsewhere(seq, looked) => submission.search = Search::Lost(seq, looked),
+            Search::InVain(_) | Search::Lost(..) | Search::None => {}
         }
         self.submit(submission)
     }
 
+    /// The store has a message, and it may be that memory has it otherwise.
+    fn settle(&mut self, acked: Acked, stored: Arc<Placed>) -> Command {
+        let (after, until) = (self.seq_last, resume::before(stored.seq()));
+        let gap = (after < until).then_some(Gap { after, until: Some(until) });
+        if self.fill(&stored) {
+            Command::Settle { acked, placed: stored, gap }
+        } else {
+            Command::Ack(acked)
+        }
+    }
+
+    /// What is in doubt is not stored. What is known to be stored stays, whatever another node says: it is one that got the
+    /// same number for the same message.
+    fn take_off(&mut self, seq: Seq, message: MessageId) -> Command {
+        if !self.elsewhere.contains(&seq) {
+            return Command::Nothing;
+        }
+        match self.fail(seq, message) {
+            Some(placed) => Command::Void { placed, announce: false },
+            None => Command::Nothing,
+        }
+    }
+
     fn number_taken(&mut self, placed: Arc<Placed>, seq_last: Seq) -> Command {
-        self.displace(placed.seq());
+        self.withdraw(&placed);
         self.raise(seq_last);
-        let gap = Gap { after: Seq(placed.seq().0.saturating_sub(1)), until: Some(seq_last) };
+        let gap = Gap { after: resume::before(placed.seq()), until: Some(seq_last) };
         Command::Renumber { placed, gap }
     }
 
@@ -401,10 +482,7 @@ impl Sequencer {
         match self.hear(&placed, false) {
             Heard::Newest { gap } => Command::Show { placed, gap },
             Heard::Known => Command::Nothing,
-            Heard::Behind => {
-                let seq = placed.seq();
-                Command::Fill(Gap { after: Seq(seq.0.saturating_sub(1)), until: Some(seq) })
-            }
+            Heard::Behind => Command::Fill(Gap::of(placed.seq())),
         }
     }
 }
@@ -414,7 +492,7 @@ impl Sequencer {
 enum Heard {
     /// It is the newest now; what was missed before it.
     Newest { gap: Option<Gap> },
-    /// It was here already.
+    /// It was here already, or the store has it under another number for good.
     Known,
     /// Its number is not above all others: another has it, or it comes late. The store knows.
     Behind,

@@ -111,6 +111,12 @@ pub enum StoreError {
         /// The newest stored place.
         seq_last: Seq,
     },
+    /// Another node stored this message, under another place. Only a store that several nodes share says so.
+    #[error("the message is stored already")]
+    StoredBefore {
+        /// As it is stored.
+        stored: Arc<Placed>,
+    },
     /// It would break a rule of uniqueness: the e-mail, key or id exists.
     #[error("exists already: {what}")]
     Exists {

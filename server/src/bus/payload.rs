@@ -19,6 +19,7 @@ const PLACED: u8 = 1;
 const VOID: u8 = 2;
 const TYPING: u8 = 3;
 const MARK: u8 = 4;
+const STORED: u8 = 5;
 
 const TEXT: u8 = 0;
 const EVENT: u8 = 1;
@@ -66,6 +67,11 @@ pub(super) fn of_notice(notice: &Notice) -> Vec<u8> {
             out.extend_from_slice(message.as_bytes());
             out
         }
+        Notice::Stored { seq, .. } => {
+            let mut out = start(STORED);
+            out.extend_from_slice(&seq.0.to_be_bytes());
+            out
+        }
         Notice::Typing { author: who, typing, .. } => {
             let mut out = start(TYPING);
             author(&mut out, *who);
@@ -100,6 +106,10 @@ pub(super) fn read(bytes: &[u8], seq: Seq) -> Option<Notice> {
             let seq = Seq(from.u64()?);
             let message = MessageId::from_bytes(from.array()?);
             from.ended(Notice::Void { tenant, conversation, seq, message })
+        }
+        STORED => {
+            let seq = Seq(from.u64()?);
+            from.ended(Notice::Stored { tenant, conversation, seq })
         }
         TYPING => {
             let author = from.author()?;
@@ -234,6 +244,7 @@ mod tests {
                 seq: Seq(7),
                 message: MessageId::from_bytes([9; 16]),
             },
+            Notice::Stored { tenant, conversation, seq: Seq(8) },
             Notice::Typing { tenant, conversation, author, typing: true },
             Notice::Mark {
                 tenant,

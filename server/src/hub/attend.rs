@@ -98,6 +98,9 @@ impl Attendance {
                 return Err(not_found("there is no such conversation"));
             }
             let site = self.sites.get(speaker.tenant, site).await?;
+            if let Some(point) = point.filter(|_| self.bus.is_far()) {
+                self.rooms.catch_up(&room, point).await?;
+            }
             let facts = room.with(|live| self.board.facts_of(live)).unwrap_or_default();
             let card = self.board.card(speaker, conversation, &facts).await?;
             let timeline = &site.row.timeline;
@@ -175,7 +178,12 @@ impl Attendance {
         read: &Read,
         timeline: &SiteTimeline,
     ) -> Step {
-        let (page, reset) = match live.sequencer().resume(point, read.older.as_ref()) {
+        let resumed = if self.bus.is_far() {
+            live.sequencer().resume_anew(point)
+        } else {
+            live.sequencer().resume(point, read.older.as_ref())
+        };
+        let (page, reset) = match resumed {
             Resumed::LookInStore { after, through } => return Step::ReadOlder { after, through },
             Resumed::After(page) => (page, false),
             Resumed::Reset(page) => (page, true),

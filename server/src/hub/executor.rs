@@ -18,8 +18,8 @@ use super::fanout::LiveRoom;
 use super::handle::RoomHandle;
 use super::integrity::Integrity;
 use super::pending::{
-    Answer, Answered, Asked, Next, PendingWrite, Published, Renumbered, answer_known, fan_out,
-    words,
+    Answer, Answered, Asked, ByBus, Next, PendingWrite, Published, SetRight, answer_known, fan_out,
+    set_right, words,
 };
 use super::ports::Ports;
 use super::reject::store_reject;
@@ -29,7 +29,9 @@ use super::times::Times;
 use crate::bus::{Bus, Notice};
 use crate::metrics::Metrics;
 use crate::privacy::envelope::{Envelope, Placed};
-use crate::sequencer::{Acked, Command, Hearing, Input, OwnNotice, Refusal, Submission};
+use crate::sequencer::{
+    Acked, Command, Gap, Hearing, Input, OwnNotice, Refusal, STORED_LATE, Submission,
+};
 use crate::store::{Store, StoreError, Write, WriteSlot};
 use crate::traces;
 
@@ -82,11 +84,10 @@ impl Executor {
         submission: Submission,
         Asked { from, refusal, since, beside, trace }: Asked,
         answer: Answer,
-        renumbered: Option<Renumbered>,
+        by_bus: Option<ByBus>,
     ) -> Result<(), Reject> {
         let slot = self.slot().await?;
-        let mut pending =
-            PendingWrite { room, slot, answer, from, since, beside, renumbered, trace };
+        let mut pending = PendingWrite { room, slot, answer, from, since, beside, by_bus, trace };
         let mut held = None;
         let mut next = self.inform(&mut pending, Input::Submitted(submission)).await?;
         loop {
@@ -94,6 +95,12 @@ impl Executor {
                 Next::Published(published) => {
                     traces::reached(pending.trace.as_ref(), "place");
                     self.published(pending, published);
+                    return Ok(());
+                }
+                Next::SetRight(set_right) => {
+                    self.metrics.duplicates_dropped_total.inc();
+                    let acked = self.tell_set_right(set_right);
+                    answer_known(acked, pending);
                     return Ok(());
                 }
                 Next::Do(command) => command,
@@ -137,6 +144,7 @@ impl Executor {
                         .unwrap_or(words(why)));
                 }
                 Command::Publish { .. }
+                | Command::Settle { .. }
                 | Command::Show { .. }
                 | Command::Void { .. }
                 | Command::Renumber { .. }
@@ -181,7 +189,7 @@ impl Executor {
         Published { placed, delivered, gap }: Published,
     ) {
         if let Some(gap) = gap {
-            self.rooms.note_missed(placed.envelope(), gap);
+            self.rooms.note_missed_by(&placed, gap);
         }
         if delivered.hearers.spilled() && !cork::in_read() {
             // Their writes follow each other closely as they are.
@@ -270,7 +278,8 @@ impl Executor {
     ) {
         let executor = Arc::clone(self);
         let message = Arc::clone(&placed);
-        let PendingWrite { room, slot, answer, beside, renumbered, .. } = pending;
+        let PendingWrite { room, slot, answer, beside, by_bus, .. } = pending;
+        let is_alone = beside.is_none();
         let mut writes = vec![Write::Message(placed)];
         writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
         slot.write(
@@ -280,20 +289,30 @@ impl Executor {
                     tally::stored(&executor.metrics, executor.times.since(written));
                     executor.integrity.acked(&message, || executor.times.instant());
                     let acked = Acked::of(message.seq(), message.envelope());
-                    // A room that was dropped meanwhile had nothing left to store.
-                    drop(room.handle(Input::Stored(message), |_, command| command));
+                    if by_bus.is_some_and(|asked| executor.times.since(asked.since) > STORED_LATE) {
+                        executor.announce_stored(&message);
+                    }
+                    executor.set_right(&room, Input::Stored(message));
                     answer(Ok(acked.into()));
+                }
+                Err(StoreError::StoredBefore { stored }) => {
+                    let fate = executor.stored_before(&room, message, stored);
+                    // What was to be stored beside it was not.
+                    let fate = fate.and_then(|acked| {
+                        if is_alone { Ok(acked.into()) } else { Err(words(Refusal::Unstored)) }
+                    });
+                    answer(fate);
                 }
                 Err(StoreError::PlaceTaken { seq_last }) => {
                     let taken = Input::NumberTaken(Arc::clone(&message), seq_last);
                     // What is to be read is read for a room that lives.
                     if let Ok(Command::Renumber { gap, .. }) = room.handle(taken, |_, next| next) {
-                        executor.rooms.note_missed(message.envelope(), gap);
+                        executor.rooms.note_missed_by(&message, gap);
                     }
-                    match renumbered {
-                        Some(renumbered) => {
+                    match by_bus {
+                        Some(by_bus) => {
                             // Whoever waits for it settles nothing else.
-                            let _gone = renumbered.send(message);
+                            let _gone = by_bus.renumbered.send(message);
                         }
                         None => {
                             executor.take_back(&room, message);
@@ -307,6 +326,48 @@ impl Executor {
                 }
             }),
         );
+    }
+
+    /// The store has a message: where it is shown otherwise in its room, that is set right. A room that was dropped meanwhile
+    /// had nothing left to store.
+    fn set_right(&self, room: &RoomHandle, input: Input) {
+        let told = room.handle(input, |live, command| match command {
+            Command::Settle { .. } => set_right(live, command, self.times.today()).ok(),
+            _ => None,
+        });
+        if let Ok(Some(told)) = told {
+            self.tell_set_right(told);
+        }
+    }
+
+    fn tell_set_right(&self, SetRight { acked, placed, hearers, gap }: SetRight) -> Acked {
+        hearers.iter().for_each(|outlet| outlet.flush());
+        if let Some(gap) = gap {
+            self.rooms.note_missed_by(&placed, gap);
+        }
+        acked
+    }
+
+    /// Another node stored the same message: its place counts, and everyone who shows this node's is told to look.
+    fn stored_before(
+        &self,
+        room: &RoomHandle,
+        message: Arc<Placed>,
+        stored: Arc<Placed>,
+    ) -> Result<Acked, Reject> {
+        if !stored.envelope().says_the_same(message.envelope()) {
+            self.take_back(room, message);
+            return Err(words(Refusal::Conflict));
+        }
+        let acked = Acked::of(stored.seq(), stored.envelope());
+        self.announce_stored(&stored);
+        self.set_right(room, Input::StoredBefore(message, stored));
+        Ok(acked)
+    }
+
+    fn announce_stored(&self, placed: &Placed) {
+        let (tenant, conversation) = (placed.envelope().tenant(), placed.envelope().conversation());
+        self.bus.announce(Notice::Stored { tenant, conversation, seq: placed.seq() });
     }
 
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
@@ -337,6 +398,10 @@ impl Executor {
             seq: placed.seq(),
             message: envelope.message(),
         });
+        // Another node may have stored it under the same number.
+        if self.bus.is_far() {
+            self.rooms.note_missed_by(&placed, Gap::of(placed.seq()));
+        }
         room.take_off(Input::Failed(placed));
     }
 

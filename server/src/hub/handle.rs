@@ -120,26 +120,26 @@ impl RoomHandle {
         Some(marks)
     }
 
-    /// Takes a message off the screens of this node.
-    pub(super) fn take_off(&self, input: Input) {
+    /// Takes a message off the screens of this node. Whether there was one.
+    pub(super) fn take_off(&self, input: Input) -> bool {
         let told = self.handle(input, |live, command| {
-            let Command::Void { placed, .. } = command else { return Vec::new() };
+            let Command::Void { placed, .. } = command else { return None };
             let frame = Fanned::new(ServerFrame::Void {
                 conversation: placed.envelope().conversation(),
                 seq: placed.seq(),
                 message: placed.envelope().message(),
             });
-            live.hearers(placed.envelope().visibility(), None)
-                .map(|member| {
-                    member.outlet.append(&frame);
-                    Arc::clone(&member.outlet)
-                })
-                .collect()
+            let hearers = live.hearers(placed.envelope().visibility(), None);
+            let told = hearers.map(|member| {
+                member.outlet.append(&frame);
+                Arc::clone(&member.outlet)
+            });
+            Some(told.collect::<Vec<_>>())
         });
         // Nobody looks at a room that was dropped.
-        for outlet in told.unwrap_or_default() {
-            outlet.flush();
-        }
+        let Ok(Some(told)) = told else { return false };
+        told.iter().for_each(|outlet| outlet.flush());
+        true
     }
 }
 

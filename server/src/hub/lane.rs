@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::cork;
 use super::executor::Executor;
 use super::handle::RoomHandle;
-use super::pending::{Answer, Answered, Asked, words};
+use super::pending::{Answer, Answered, Asked, ByBus, words};
 use super::ports::Ports;
 use super::times::Times;
 use crate::bus::Bus;
@@ -137,12 +137,13 @@ impl Lanes {
         };
         let (tell, told) = oneshot::channel();
         let (renumber, renumbered) = oneshot::channel();
+        let by_bus = ByBus { renumbered: renumber, since: self.times.instant() };
         let answer: Answer = Box::new(move |fate| {
             // The lane waits for it as long as the server runs.
             let _gone = tell.send(fate);
         });
         if let Err(reject) =
-            self.executor.submit(room, submission, asked, answer, Some(renumber)).await
+            self.executor.submit(room, submission, asked, answer, Some(by_bus)).await
         {
             return refused(reject);
         }

@@ -48,8 +48,13 @@ pub(super) struct Asked {
     pub(super) trace: Option<Arc<Trace>>,
 }
 
-/// Told instead of the answer where another message was stored under the number that this one had.
-pub(super) type Renumbered = oneshot::Sender<Arc<Placed>>;
+/// Where a number takes a round trip.
+pub(super) struct ByBus {
+    /// Told instead of the answer where another message was stored under the number that this one had.
+    pub(super) renumbered: oneshot::Sender<Arc<Placed>>,
+    /// Its number was not asked for before.
+    pub(super) since: Instant,
+}
 
 /// What is needed to store a message and to answer for it, on its way to its number.
 pub(super) struct PendingWrite<A = Answer> {
@@ -60,7 +65,7 @@ pub(super) struct PendingWrite<A = Answer> {
     pub(super) from: Option<ConnectionId>,
     pub(super) since: Instant,
     pub(super) beside: Option<Beside>,
-    pub(super) renumbered: Option<Renumbered>,
+    pub(super) by_bus: Option<ByBus>,
     pub(super) trace: Option<Arc<Trace>>,
 }
 
@@ -71,9 +76,18 @@ pub(super) struct Published {
     pub(super) gap: Option<Gap>,
 }
 
+/// A message that is on disk otherwise than it was shown here: it was appended for everyone as it is stored.
+pub(super) struct SetRight {
+    pub(super) acked: Acked,
+    pub(super) placed: Arc<Placed>,
+    pub(super) hearers: Outlets,
+    pub(super) gap: Option<Gap>,
+}
+
 /// What is left to do outside of the room's lock.
 pub(super) enum Next {
     Published(Published),
+    SetRight(SetRight),
     Do(Command),
     /// Its room was dropped: it is new to the one that is looked up.
     Again(Submission),
@@ -93,11 +107,25 @@ pub(super) fn fan_out(
     (from, today): (Option<ConnectionId>, Day),
 ) -> Next {
     let Command::Publish { placed, first_answer_ms, gap } = command else {
-        return Next::Do(command);
+        return match set_right(live, command, today) {
+            Ok(set_right) => Next::SetRight(set_right),
+            Err(command) => Next::Do(command),
+        };
     };
     let (hearers, to) = deliver(live, &placed, from, today);
     let delivered = Delivered { hearers, to, first_answer_ms };
     Next::Published(Published { placed, delivered, gap })
+}
+
+/// Under the room's lock: what the store has otherwise than it is shown goes to everyone here. Any other command comes back.
+pub(super) fn set_right(
+    live: &LiveRoom,
+    command: Command,
+    today: Day,
+) -> Result<SetRight, Command> {
+    let Command::Settle { acked, placed, gap } = command else { return Err(command) };
+    let (hearers, _) = deliver(live, &placed, None, today);
+    Ok(SetRight { acked, placed, hearers, gap })
 }
 
 /// Answers for a message that was found in the store.

@@ -36,7 +36,9 @@ pub(super) fn store_reject(error: &StoreError) -> Reject {
         StoreError::Exists { .. } => {
             Reject::new(RejectCode::Conflict, "this exists already with another content")
         }
-        StoreError::Unavailable { .. } | StoreError::PlaceTaken { .. } => {
+        StoreError::Unavailable { .. }
+        | StoreError::PlaceTaken { .. }
+        | StoreError::StoredBefore { .. } => {
             Reject::new(RejectCode::StoreUnavailable, "the server cannot store now; try again")
                 .retry_after_ms(1_000)
         }

@@ -3,6 +3,8 @@
 //! Lives here: loading a room, following its conversation on the bus while it is read, what other nodes say of what is
 //! live. Not here: this node's own messages (`executor`), what a dropped room leaves behind (`desks`).
 
+mod missed;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,10 +21,10 @@ use super::ports::Ports;
 use super::reject::{not_found, store_reject};
 use super::times::Times;
 use crate::bus::{Bus, Notice};
-use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::envelope::Placed;
 use crate::privacy::gate::Reader;
 use crate::room::Room;
-use crate::sequencer::{Command, Gap, Hearing, Input, Missed, TAIL_MAX};
+use crate::sequencer::{Command, Hearing, Input, TAIL_MAX};
 use crate::store::{Store, StoreError};
 
 /// All live rooms. A cell that is empty is being loaded by one task, for which the others wait, so that
@@ -35,7 +37,7 @@ pub(super) struct Rooms {
     cells: DashMap<ConversationId, Arc<OnceCell<RoomHandle>>>,
     /// Conversations that are being read from the store: what is heard of them waits.
     early: Mutex<HashMap<ConversationId, Vec<Notice>>>,
-    /// What was missed and is to be read in the store: nothing is asked of the bus here.
+    /// What is to be read in the store: nothing is asked of the bus here.
     gaps: Mutex<Hearing<()>>,
 }
 
@@ -89,8 +91,9 @@ impl Rooms {
         };
         let found = self.live_or(conversation, load).await;
         let found = found.map_err(|error| store_reject(&error))?;
-        if let (Some(_), Some(following)) = (&found, following) {
+        if let (Some(handle), Some(following)) = (&found, following) {
             following.keep();
+            self.note_newest(handle);
         }
         let handle = found.ok_or_else(|| not_found("there is no such conversation"))?;
         match handle.with(|room| room.tenant() == tenant) {
@@ -246,6 +249,12 @@ impl Rooms {
             Notice::Void { seq, message, .. } => {
                 room.take_off(Input::HeardVoid(*seq, *message));
             }
+            Notice::Stored { tenant, conversation, seq } => {
+                let heard = room.handle(Input::HeardStored(*seq), |_, command| command);
+                if let Ok(Command::Fill(gap)) = heard {
+                    self.note_missed(*tenant, *conversation, gap);
+                }
+            }
             Notice::Typing { conversation, author, typing, .. } => {
                 room.show_typing(*conversation, *author, *typing);
             }
@@ -268,35 +277,7 @@ impl Rooms {
             outlet.flush();
         }
         if let Some(gap) = gap {
-            self.note_missed(placed.envelope(), gap);
+            self.note_missed_by(placed, gap);
         }
-    }
-
-    /// Something before this message is not here.
-    pub(super) fn note_missed(&self, envelope: &Envelope, gap: Gap) {
-        self.gaps.lock().missed(envelope.tenant(), envelope.conversation(), gap);
-    }
-
-    /// The bus was away: every room looks.
-    pub(super) fn note_all_missed(&self) {
-        for room in self.all() {
-            let of = room.with(|live| {
-                let gap = Gap { after: live.sequencer().tail_after(), until: None };
-                (live.tenant(), live.conversation(), gap)
-            });
-            if let Ok((tenant, conversation, gap)) = of {
-                self.gaps.lock().missed(tenant, conversation, gap);
-            }
-        }
-    }
-
-    /// All that is to be looked for now.
-    pub(super) fn take_missed(&self) -> Vec<Missed> {
-        self.gaps.lock().take_missed()
-    }
-
-    /// A look found so many; what is not there yet is looked for again.
-    pub(super) fn looked(&self, missed: Missed, found: usize) {
-        self.gaps.lock().looked(missed, found);
     }
 }

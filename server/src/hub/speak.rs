@@ -98,15 +98,15 @@ impl Messages {
             let sequenced = live.sequencer_mut().handle(Input::Sequenced(submission, seq));
             match fan_out(live, sequenced, (from, today)) {
                 Next::Published(published) => Some(published),
-                Next::Do(_) | Next::Again(_) => None,
+                Next::SetRight(_) | Next::Do(_) | Next::Again(_) => None,
             }
         });
         let published = published.ok()??;
         traces::reached(trace.as_ref(), "place");
         let of = (said.conversation, trace.clone());
         let answer = self.answer(speaker, request, since, kept, of);
-        let (room, beside, renumbered) = (room.clone(), None, None);
-        let pending = PendingWrite { room, slot, answer, from, since, beside, renumbered, trace };
+        let (room, beside, by_bus) = (room.clone(), None, None);
+        let pending = PendingWrite { room, slot, answer, from, since, beside, by_bus, trace };
         cork::corked(|| self.executor.published(pending, published));
         Some(Ok(()))
     }

@@ -64,7 +64,7 @@ impl Hub {
             }
             ticks = ticks.wrapping_add(1);
             self.turn_desks().await;
-            self.listener.fill_gaps().await;
+            self.rooms.fill_gaps().await;
             self.lanes.forget_owed();
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
                 self.write_marks();

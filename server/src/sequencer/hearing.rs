@@ -1,12 +1,18 @@
 //! What one node asked of the bus and heard from it, over all its conversations.
 //!
-//! Lives here: which message waits for its number, what may still be heard of one whose question failed, and what was
-//! missed. Not here: the connection to the bus (`bus`), waiting (`hub`).
+//! Lives here: which message waits for its number, what may still be heard of one whose question failed, and what is to
+//! be looked for in the store. Not here: the connection to the bus (`bus`), waiting (`hub`).
+//!
+//! The store decides what was said: whatever was missed, and whatever another node gave a number to, is looked for there
+//! until it was found or for [`LOOKED_FOR`]; then it is void. Whoever stores a message later than [`STORED_LATE`] after its
+//! number was asked for, or finds it stored under another number, tells so once more: what was looked for in vain is
+//! looked for again. So nothing hangs on how long a write takes.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use protocol::ids::{ConversationId, MessageId, TenantId};
+use protocol::message::Seq;
 
 use super::Gap;
 use crate::privacy::envelope::Placed;
@@ -18,8 +24,15 @@ const HEAR_MAX: Duration = Duration::from_secs(1);
 /// Half of the messages whose last question failed, and of which a number may be heard all the same.
 const LOST_MAX: usize = 2_048;
 
-/// Looks into the store for what was missed, one each tick: another node's write may be on its way.
-const LOOKS_MAX: u8 = 10;
+/// So long the store is looked into for what another node is to store.
+pub const LOOKED_FOR: Duration = Duration::from_secs(2);
+
+/// What is stored later than this after its number was asked for is told once more. Shorter than [`LOOKED_FOR`]: nobody
+/// stops to look before.
+pub const STORED_LATE: Duration = Duration::from_secs(1);
+
+/// Between the first two looks; each of the following waits as long as all before it.
+pub(super) const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
 /// A message of a conversation.
 pub type Key = (ConversationId, MessageId);
@@ -29,21 +42,25 @@ pub type Key = (ConversationId, MessageId);
 pub struct Hearing<P> {
     asked: HashMap<Key, P>,
     lost: Recent<Key, ()>,
-    missed: Vec<Missed>,
+    /// What was not looked for yet, in one look for each conversation.
+    missed: BTreeMap<ConversationId, Missed>,
+    /// What was not there at the last look.
+    again: Vec<Missed>,
     /// The last number of this node's own was given and not heard of.
     deaf: bool,
 }
 
-/// Numbers of a conversation that this node did not hear of.
+/// Numbers of a conversation of which this node does not know what the store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
     /// The Organization.
     pub tenant: TenantId,
     /// The conversation.
     pub conversation: ConversationId,
-    /// What is not here of it.
+    /// Which of them.
     pub gap: Gap,
-    looks: u8,
+    since: Instant,
+    due: Instant,
 }
 
 /// What the bus told of a message of this node's own.
@@ -58,9 +75,22 @@ pub enum OwnNotice<P> {
     Unawaited,
 }
 
+impl Missed {
+    /// When it was missed.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
 impl<P> Default for Hearing<P> {
     fn default() -> Self {
-        Self { asked: HashMap::new(), lost: Recent::new(LOST_MAX), missed: Vec::new(), deaf: false }
+        Self {
+            asked: HashMap::new(),
+            lost: Recent::new(LOST_MAX),
+            missed: BTreeMap::new(),
+            again: Vec::new(),
+            deaf: false,
+        }
     }
 }
 
@@ -101,25 +131,50 @@ impl<P> Hearing<P> {
         self.asked.remove(&key).map_or(OwnNotice::Unawaited, OwnNotice::Awaited)
     }
 
-    /// Something of a conversation is not here.
-    pub fn missed(&mut self, tenant: TenantId, conversation: ConversationId, gap: Gap) {
-        self.missed.push(Missed { tenant, conversation, gap, looks: 0 });
+    /// Something of a conversation is not here, or is here and not known to be stored.
+    pub fn missed(
+        &mut self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        gap: Gap,
+        now: Instant,
+    ) {
+        let fresh = Missed { tenant, conversation, gap, since: now, due: now };
+        let missed = self.missed.entry(conversation).or_insert(fresh);
+        let until = missed.gap.until.zip(gap.until).map(|(one, other)| one.max(other));
+        missed.gap = Gap { after: missed.gap.after.min(gap.after), until };
+        missed.since = now;
     }
 
     /// All that is to be looked for now.
-    pub fn take_missed(&mut self) -> Vec<Missed> {
-        std::mem::take(&mut self.missed)
+    pub fn take_missed(&mut self, now: Instant) -> Vec<Missed> {
+        let due: Vec<_> = self.again.extract_if(.., |missed| missed.due <= now).collect();
+        std::mem::take(&mut self.missed).into_values().chain(due).collect()
     }
 
-    /// A look found so many; what is not there yet is looked for again at the next tick.
-    pub fn looked(&mut self, mut missed: Missed, found: usize) {
-        missed.looks += 1;
-        let Gap { after, until } = missed.gap;
-        let wanted = until.map(|until| until.0.saturating_sub(after.0));
-        let whole =
-            wanted.is_some_and(|wanted| u64::try_from(found).is_ok_and(|found| found >= wanted));
-        if !whole && missed.looks < LOOKS_MAX {
-            self.missed.push(missed);
+    /// A look that began at `began` found these, in their order. Where it was the last one: what is not there is void, as far
+    /// as this one reached.
+    pub fn looked(
+        &mut self,
+        mut missed: Missed,
+        found: impl IntoIterator<Item = Seq>,
+        began: Instant,
+    ) -> Option<Gap> {
+        for seq in found {
+            if seq == missed.gap.after.next() {
+                missed.gap.after = seq;
+            }
         }
+        let Gap { after, until } = missed.gap;
+        if until.is_some_and(|until| after >= until) {
+            return None;
+        }
+        let looked_for = began.saturating_duration_since(missed.since);
+        if looked_for >= LOOKED_FOR {
+            return Some(missed.gap);
+        }
+        missed.due = missed.since + (2 * looked_for).clamp(LOOKS_EVERY, LOOKED_FOR);
+        self.again.push(missed);
+        None
     }
 }

@@ -115,7 +115,10 @@ impl Sequencer {
     }
 
     fn oldest_is_stored(&self) -> bool {
-        self.tail.front().is_some_and(|oldest| self.is_stored(oldest.seq()))
+        let in_doubt = self.elsewhere.front();
+        self.tail.front().is_some_and(|oldest| {
+            in_doubt.is_none_or(|doubt| *doubt > oldest.seq()) && self.is_stored(oldest.seq())
+        })
     }
 
     /// Lets go of the oldest messages that are dead: memory is a copy of them like any other.
@@ -161,14 +164,15 @@ impl Sequencer {
     }
 
     /// Takes a message to which the bus gave its number. `own`: this node is to store it. A message that is known under
-    /// another number moves.
+    /// another number moves, unless the store has it there.
     pub(super) fn hear(&mut self, placed: &Arc<Placed>, own: bool) -> Heard {
         let seq = placed.seq();
         let known = self.find(placed.envelope().message()).map(|known| known.seq());
-        if known == Some(seq) || known.is_some_and(|at| !own && at > seq) {
+        let is_there = |at| at == seq || self.is_stored(at) && !self.elsewhere.contains(&at);
+        if known.is_some_and(is_there) {
             return Heard::Known;
         }
-        if seq <= self.seq_last {
+        if seq <= self.seq_last || known.is_some_and(|at| !own && at > seq) {
             return Heard::Behind;
         }
         let mut after = self.seq_last;
@@ -182,23 +186,29 @@ impl Sequencer {
             self.unstored.retain(|unstored| *unstored != seq);
             self.elsewhere.push_back(seq);
         }
-        let until = Seq(seq.0.saturating_sub(1));
+        // Of another node's message it is not known whether that one stores it.
+        let until = if own { Seq(seq.0.saturating_sub(1)) } else { seq };
         let gap = (after < until).then_some(Gap { after, until: Some(until) });
         Heard::Newest { gap }
     }
 
-    /// Takes what the store has where something was missed or guessed. Whether it is new here.
+    /// Takes what the store has where something was missed or guessed. Whether it is to be shown: what memory let go of may
+    /// never have been.
     pub(super) fn fill(&mut self, stored: &Arc<Placed>) -> bool {
         let seq = stored.seq();
-        if seq <= self.tail_after || self.unstored.contains(&seq) {
+        if self.unstored.contains(&seq) {
             return false;
         }
         if let Some(known) = self.find(stored.envelope().message()).map(|known| known.seq()) {
             if known == seq {
                 self.elsewhere.retain(|heard| *heard != seq);
+                self.lasts(seq);
                 return false;
             }
             self.displace(known);
+        }
+        if seq <= self.tail_after {
+            return true;
         }
         // The store has the last word on a number: who lost it is given another.
         self.displace(seq);
@@ -206,6 +216,14 @@ impl Sequencer {
         self.raise(seq);
         self.shorten();
         true
+    }
+
+    /// A message of this node's own lost its number, if it still had it here.
+    pub(super) fn withdraw(&mut self, placed: &Placed) {
+        let has = |known: &Arc<Placed>| known.seq() == placed.seq();
+        if self.find(placed.envelope().message()).is_some_and(has) {
+            self.displace(placed.seq());
+        }
     }
 
     /// A number is no longer its message's, which is about to get another.
@@ -221,10 +239,12 @@ impl Sequencer {
         self.lasts(seq);
     }
 
-    /// A message is on disk.
-    pub(super) fn stored(&mut self, seq: Seq) {
+    /// A message is on disk. Whether it was waited for: not where its number was another's here by now.
+    pub(super) fn stored(&mut self, seq: Seq) -> bool {
+        let waited_for = self.unstored.len();
         self.unstored.retain(|unstored| *unstored != seq);
         self.lasts(seq);
+        self.unstored.len() < waited_for
     }
 
     /// The store knows that the numbering has come so far.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::conversation::ResumePoint;
 use protocol::message::Seq;
 
-use super::{Sequencer, UNDER_WAY_MAX};
+use super::{Gap, Sequencer, UNDER_WAY_MAX};
 use crate::privacy::envelope::Placed;
 
 /// What a client gets that comes back.
@@ -91,9 +91,29 @@ impl Sequencer {
         Resumed::Reset(self.page())
     }
 
+    /// The same where other nodes give numbers as well. What a client saw of another node's words it saw on whichever node it
+    /// was, and what was in doubt there is settled differently, or never, on this one: its screen is one node's word from
+    /// here on.
+    pub fn resume_anew(&self, point: Option<&ResumePoint>) -> Resumed {
+        let has_nothing = point.is_none_or(|point| point.seq == Seq(0) && point.message.is_none());
+        if has_nothing { Resumed::After(self.page()) } else { Resumed::Reset(self.page()) }
+    }
+
+    /// What is to be read of the store before a client is let in that saw more than is here: whatever it says next comes
+    /// behind that.
+    pub fn is_behind(&self, point: &ResumePoint) -> Option<Gap> {
+        let after = self.seq_last;
+        (point.seq > after).then_some(Gap { after, until: None })
+    }
+
     fn page(&self) -> Vec<Arc<Placed>> {
         self.tail.iter().cloned().collect()
     }
+}
+
+/// The number before this one.
+pub(super) fn before(seq: Seq) -> Seq {
+    Seq(seq.0.saturating_sub(1))
 }
 
 /// So far below a number, and no further, may something have been under way together with it.

@@ -60,6 +60,12 @@ impl Tail {
             .find(|placed| placed.envelope().message() == message)
     }
 
+    /// What has this place.
+    pub(super) fn at(&self, seq: Seq) -> Option<&Arc<Placed>> {
+        let at = self.placed.binary_search_by_key(&seq, |placed| placed.seq()).ok()?;
+        self.placed.get(at)
+    }
+
     /// A message whose place is above all that are here.
     pub(super) fn push(&mut self, placed: Arc<Placed>) {
         self.marks.push_back(mark(placed.envelope().message()));

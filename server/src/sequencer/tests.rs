@@ -14,6 +14,7 @@ use crate::privacy::ingest::{Ground, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 
+mod between;
 mod hearing;
 mod lane;
 

@@ -2,6 +2,10 @@
 //!
 //! Not here: how (`node`, `lanes`, `net`).
 
+use protocol::ids::MessageId;
+
+use crate::disk::Write;
+use crate::faults::Mood;
 use crate::node::Node;
 use crate::world::World;
 
@@ -15,25 +19,50 @@ impl Node {
             && self.questions.is_empty()
             && self.heard.is_empty()
     }
+
+    /// Whether a message is on its way to the store, or not known to be there yet.
+    pub(crate) fn writes(&self, message: MessageId) -> bool {
+        let fates = self.fates.iter().map(|(write, _)| write);
+        let mut all = self.queue.iter().chain(fates);
+        all.any(|write| matches!(write, Write::Message { way, .. } if way.message == message))
+    }
 }
 
 impl World {
+    /// Much happens within and between nodes while a client does one thing.
     pub(crate) fn step_between_nodes(&mut self) {
+        for _ in 0..=self.chance.below(8) {
+            self.act_between_nodes();
+        }
+    }
+
+    fn act_between_nodes(&mut self) {
         let node = self.any_node();
         match self.chance.below(100) {
-            0..=19 => self.run_a_lane(node),
-            20..=37 => self.bus_answers(node),
-            38..=54 => self.hear_an_answer(node),
-            55..=84 => {
+            0..=14 => self.run_a_lane(node),
+            15..=31 => self.bus_answers(node),
+            32..=46 => self.hear_an_answer(node),
+            47..=71 if self.net.slow != Some(node) || self.chance.one_in(8) => {
                 for _ in 0..=self.chance.below(4) {
                     self.hear(node);
                 }
             }
-            85..=88 => self.finish_a_look(node),
-            89..=95 => self.tick(node),
-            96..=98 => self.trouble_the_bus(),
+            72..=75 => self.finish_a_look(node),
+            76..=82 => {
+                if self.mood == Mood::Mixed || self.chance.one_in(4) {
+                    self.commit_some(node, 2);
+                }
+            }
+            83..=89 => {
+                for _ in 0..=self.chance.below(4) {
+                    self.tell_a_fate(node);
+                }
+            }
+            90..=96 => self.tick(node),
+            47..=71 => {}
+            97 | 98 => self.trouble_the_bus(),
             _ => {
-                if self.chance.one_in(3) {
+                if self.chance.one_in(8) {
                     self.crash_one(node);
                 }
             }

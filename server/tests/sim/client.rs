@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use livehelp::privacy::gate::Reader;
-use protocol::conversation::{Availability, ConversationState};
+use protocol::conversation::{Availability, ConversationState, ResumePoint};
 use protocol::ids::{AgentId, ConversationId, MessageId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::time::{Day, UnixMillis};
@@ -86,6 +86,13 @@ impl Client {
         }
     }
 
+    /// The last message that it has of a conversation.
+    pub(crate) fn point(&self, conversation: ConversationId) -> Option<ResumePoint> {
+        let last = self.views.get(&conversation)?.last()?;
+        let (seq, message, at) = (last.seq, Some(last.message), Some(last.at));
+        Some(ResumePoint { conversation, seq, message, at })
+    }
+
     /// A page that is the first here says whether there is something before it.
     fn begin(&mut self, conversation: ConversationId, more: Option<Seq>) {
         if self.views.get(&conversation).is_some_and(|view| !view.is_empty()) {
@@ -101,8 +108,12 @@ impl Client {
     }
 
     pub(crate) fn insert(&mut self, conversation: ConversationId, item: Item) {
+        let is_before = self.is_before(conversation, item.seq);
         let view = self.views.entry(conversation).or_default();
         view.retain(|known| known.message != item.message && known.seq != item.seq);
+        if is_before {
+            return;
+        }
         let at = view.partition_point(|known| known.seq < item.seq);
         view.insert(at, item);
     }
@@ -290,11 +301,9 @@ impl World {
         let Some(pending) = pending else { return };
         let Pending { conversation, message, text, note, .. } = pending;
         self.counts.acked += 1;
+        self.refused_at.remove(&message);
         let text = text.replace("4111 1111 1111 1111", "[hidden]");
         client.acked.push((conversation, message, seq, text.clone()));
-        if client.is_before(conversation, seq) {
-            return;
-        }
-        self.clients[at].insert(conversation, Item { seq, message, text, at: time, day, note });
+        client.insert(conversation, Item { seq, message, text, at: time, day, note });
     }
 }

@@ -54,12 +54,14 @@ pub(crate) enum Write {
 }
 
 /// What the store did with a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     Stored,
     Failed,
     /// Another message has its number; the newest one.
     Taken(Seq),
+    /// Another node stored it, under this number.
+    Before(Arc<Placed>),
 }
 
 impl Disk {
@@ -81,10 +83,17 @@ impl Disk {
         stored.map_or(floor, |last| last.seq().max(floor))
     }
 
-    /// A number has one message, whoever writes it; the same one again is all that was wanted.
-    fn put(&mut self, placed: &Arc<Placed>, blindly: bool) -> Fate {
+    /// A number has one message, whoever writes it; the same one again is all that was wanted. Where several nodes share it, a
+    /// message has one number as well.
+    fn put(&mut self, placed: &Arc<Placed>, blindly: bool, is_shared: bool) -> Fate {
         let conversation = placed.envelope().conversation();
         let stored = self.messages.entry(conversation).or_default();
+        let known = |there: &&Arc<Placed>| {
+            there.envelope().message() == placed.envelope().message() && there.seq() != placed.seq()
+        };
+        if is_shared && let Some(there) = stored.iter().find(known) {
+            return Fate::Before(Arc::clone(there));
+        }
         let at = stored.partition_point(|there| there.seq() < placed.seq());
         match stored.get(at).filter(|there| there.seq() == placed.seq()) {
             Some(there) if there.envelope().message() == placed.envelope().message() => {
@@ -112,14 +121,15 @@ impl World {
     }
 
     pub(crate) fn commit_some(&mut self, node: usize, n: usize) {
-        let blindly = self.has(Planted::ReusePlace);
+        let (blindly, is_shared) = (self.has(Planted::ReusePlace), self.is_far());
         for _ in 0..n {
             let Some(write) = self.nodes[node].queue.pop_front() else { break };
             let mut fate = Fate::Stored;
             match &write {
                 Write::Message { placed, .. } => {
-                    fate = self.disk.put(placed, blindly);
-                    self.counts.numbers_taken += u32::from(fate != Fate::Stored);
+                    fate = self.disk.put(placed, blindly, is_shared);
+                    self.counts.numbers_taken += u32::from(matches!(fate, Fate::Taken(_)));
+                    self.counts.stored_before += u32::from(matches!(fate, Fate::Before(_)));
                 }
                 Write::Headers(headers) => self.disk.keep(headers),
                 Write::Floor { conversation, seq, .. } => {
@@ -178,11 +188,14 @@ impl World {
             self.count_losses(node);
             self.nodes[node] = Node::default();
         }
-        self.under_way.clear();
         self.wires.clear();
         for client in &mut self.clients {
             client.conn = None;
         }
+        // What was not stored is taken when it comes again.
+        let disk = &self.disk;
+        let stored = disk.messages.values().flatten().map(message_of).collect::<BTreeSet<_>>();
+        self.taken.retain(|message, _| stored.contains(message));
         // It may stay down for a while.
         let down_ms = self.chance.ms(90_000);
         self.now = self.now.plus_ms(down_ms);
@@ -202,9 +215,7 @@ impl World {
         self.counts.node_crashes += 1;
         self.count_losses(node);
         let gone = std::mem::take(&mut self.nodes[node]);
-        self.under_way.retain(|_, at| *at != node);
         // Who has which conversation is known at the one desk, which has not gone.
-        self.leave_ghosts(&gone);
         let headers = gone.queue.into_iter().filter(|write| matches!(write, Write::Headers(_)));
         self.nodes[node].queue.extend(headers);
         let here = self.wires.iter().filter(|(_, wire)| wire.node == node);

@@ -120,6 +120,8 @@ pub(crate) enum Planted {
     AckForAnother,
     /// The number of a question that failed is taken for that of the next one.
     StaleNumber,
+    /// What was stored late is not told once more.
+    LateUntold,
     /// A duplicate is acked though the first could not be stored.
     ConfirmUnstored,
 }
@@ -189,6 +191,10 @@ counts! {
     gaps
     filled
     numbers_taken
+    stored_before
+    stored_late
+    set_right
+    voids_found
     renumbered
     voids_heard
     waited_in_lanes

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::conversation::ConversationState;
 use protocol::ids::{ConversationId, MessageId};
+use protocol::message::Seq;
 use protocol::time::Day;
 
 use crate::client::{Client, Item, Who};
@@ -46,6 +47,36 @@ impl World {
         }
         for words in broken {
             self.break_promise(words);
+        }
+    }
+
+    /// A node has heard that another could not store what that one had shown: at once it is on no screen here, unless it is
+    /// stored all the same, or about to be.
+    pub(crate) fn check_void(
+        &mut self,
+        node: usize,
+        conversation: ConversationId,
+        (seq, message): (Seq, MessageId),
+    ) {
+        let room = self.nodes[node].rooms.get(&conversation);
+        let shown = room.and_then(|live| live.room.sequencer().find(message));
+        let is_shown = shown.is_some_and(|placed| placed.seq() == seq);
+        let stored = self.stored_after(conversation, Seq(0));
+        let is_stored = stored.iter().any(|placed| placed.envelope().message() == message);
+        if is_shown && !is_stored && !self.nodes[node].writes(message) {
+            self.break_promise(format!("{message} is void and stays"));
+        }
+    }
+
+    /// A message is published under the newest number that its node was given for it, and no other is given to it after that:
+    /// the other nodes show it there.
+    pub(crate) fn check_number(
+        &mut self,
+        node: usize,
+        (message, published): (MessageId, Option<Seq>),
+    ) {
+        if published.is_none() || self.nodes[node].given.get(&message).copied() != published {
+            self.break_promise(format!("{message} has one number here and another elsewhere"));
         }
     }
 
@@ -103,11 +134,9 @@ impl World {
 
     /// At the end, when all is told.
     pub(crate) fn check_end(&mut self) {
-        let today = self.today();
         let mut broken = Vec::new();
-        let mut transcripts: BTreeMap<ConversationId, Vec<Item>> = BTreeMap::new();
-        for (conversation, messages) in &self.disk.messages {
-            let items: Vec<Item> = messages.iter().map(|placed| item(placed)).collect();
+        let transcripts = self.transcripts();
+        for (conversation, items) in &transcripts {
             if !items.windows(2).all(|pair| pair[0].seq < pair[1].seq) {
                 broken.push(format!("{conversation}: a place was given twice"));
             }
@@ -118,7 +147,6 @@ impl World {
             if items.iter().any(|item| item.text.contains("4111")) {
                 broken.push(format!("{conversation}: a card number is stored"));
             }
-            transcripts.insert(*conversation, items);
         }
         for client in &self.clients {
             for (conversation, message, seq, text) in &client.acked {
@@ -131,6 +159,18 @@ impl World {
                 }
             }
             broken.extend(self.check_order(client));
+        }
+        broken.extend(self.check_views(&transcripts));
+        for words in broken {
+            self.break_promise(words);
+        }
+    }
+
+    /// Every screen shows what is stored, and nothing else.
+    fn check_views(&self, transcripts: &BTreeMap<ConversationId, Vec<Item>>) -> Vec<String> {
+        let today = self.today();
+        let mut broken = Vec::new();
+        for client in &self.clients {
             for (conversation, view) in &client.views {
                 let first = view.first().map(|item| item.seq);
                 let visitor = matches!(client.who, Who::Visitor(_));
@@ -154,10 +194,6 @@ impl World {
                 let shown: Vec<_> = view
                     .iter()
                     .filter(|item| sees(&&stored(item)))
-                    .filter(|item| {
-                        !self.ghosts.contains(&item.message)
-                            || alive.iter().any(|known| known.message == item.message)
-                    })
                     .map(|item| (item.seq, item.message, &item.text))
                     .collect();
                 if shown != expected {
@@ -165,9 +201,23 @@ impl World {
                 }
             }
         }
-        for words in broken {
-            self.break_promise(words);
+        broken
+    }
+
+    /// Where several nodes told them one message at a time: before anyone comes back and is told anew.
+    pub(crate) fn check_screens(&mut self) {
+        let transcripts = self.transcripts();
+        for words in self.check_views(&transcripts) {
+            self.break_promise(format!("before they came back, {words}"));
         }
+    }
+
+    fn transcripts(&self) -> BTreeMap<ConversationId, Vec<Item>> {
+        let all = self.disk.messages.iter();
+        all.map(|(conversation, messages)| {
+            (*conversation, messages.iter().map(|placed| item(placed)).collect())
+        })
+        .collect()
     }
 
     fn check_order(&self, client: &Client) -> Option<String> {

@@ -52,13 +52,8 @@ impl World {
         let sender = (from.map(connection), (from, message));
         let kept = Kept { serial, from };
         match self.nodes[node].lanes.join(submission, kept, sender, false, now) {
-            Ok(joined) => {
-                self.under_way.insert(message, node);
-                match joined {
-                    Joined::First => self.nodes[node].turns.push_back(conversation),
-                    Joined::Waits => self.counts.waited_in_lanes += 1,
-                }
-            }
+            Ok(Joined::First) => self.nodes[node].turns.push_back(conversation),
+            Ok(Joined::Waits) => self.counts.waited_in_lanes += 1,
             Err(why) => {
                 self.counts.owed += u32::from(why == Refusal::Owes);
                 self.tell_author((from, message), Err(why));
@@ -74,7 +69,8 @@ impl World {
         self.nodes[node].attempts.insert(conversation, Attempt::default());
         let message = submission.envelope().message();
         let answer = Answer::Lane;
-        let way = Way { node, conversation, message, serial, from, answer, held: None };
+        let asked_ms = self.passed_ms;
+        let way = Way { node, conversation, message, serial, from, answer, held: None, asked_ms };
         self.submit_by(way, submission);
     }
 
@@ -138,7 +134,6 @@ impl World {
         });
         self.counts.refused_with += u32::from(fate.is_err() && senders.len() > 1);
         for sender in senders {
-            self.under_way.remove(&sender.1);
             self.tell_author(sender, fate);
         }
     }

@@ -123,46 +123,18 @@ impl World {
         let person = &mut self.clients[client];
         person.conn = Some(conn);
         person.offers.clear();
-        let points = |(conversation, view): (&ConversationId, &Vec<Item>)| {
-            let last = view.last()?;
-            Some(ResumePoint {
-                conversation: *conversation,
-                seq: last.seq,
-                message: Some(last.message),
-                at: Some(last.at),
-            })
-        };
-        let points = person.views.iter().filter_map(points).collect();
+        let points = person.views.keys().filter_map(|conversation| person.point(*conversation));
+        let points = points.collect();
         let mut up = VecDeque::from([Up::Hello { points }]);
         if let (Some(conversation), false) = (person.own, person.opened) {
             up.push_back(Up::Open { conversation });
         }
         up.extend(person.outbox.iter().cloned().map(Up::Send));
         self.counts.resends += u32::try_from(person.outbox.len()).unwrap();
-        let node = self.node_for(client);
+        let node = self.any_node();
         let (down, cut, greeted, held) = (VecDeque::new(), false, false, false);
         let wire = Wire { client, node, up, down, cut, greeted, held };
         self.wires.insert(conn, wire);
-    }
-
-    /// To which node a client comes. A line that broke leads to the same one while that has something of the client's under
-    /// way; who comes to another comes later than what that one hears, and reads where it missed something: two nodes that
-    /// do not know of each other's write would both store it.
-    fn node_for(&mut self, client: usize) -> usize {
-        let outbox = self.clients[client].outbox.iter();
-        let under_way = outbox.filter_map(|pending| self.under_way.get(&pending.message)).next();
-        let node = match under_way {
-            Some(node) => *node,
-            None => self.any_node(),
-        };
-        let elsewhere = |wire: &&mut Wire| wire.client == client && wire.node != node;
-        for wire in self.wires.values_mut().filter(elsewhere) {
-            wire.up.clear();
-        }
-        if self.is_far() {
-            self.catch_up(node);
-        }
-        node
     }
 
     pub(crate) fn resend(&mut self, client: usize) {

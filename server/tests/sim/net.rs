@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use livehelp::privacy::envelope::{Envelope, Placed};
 use livehelp::sequencer::{Command, Gap, Input, Key, OwnNotice, Refusal, Submission};
-use protocol::ids::{ConversationId, MessageId};
+use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 
-use crate::disk::{Fate, Write};
 use crate::faults::Planted;
 use crate::node::{Node, Way};
 use crate::world::World;
@@ -23,6 +22,8 @@ pub(crate) struct Net {
     counters: BTreeMap<ConversationId, Seq>,
     away: bool,
     deaf: Option<usize>,
+    /// Who hears late: the answers overtake the notices.
+    pub(crate) slow: Option<usize>,
 }
 
 /// What a node is told.
@@ -30,6 +31,7 @@ pub(crate) struct Net {
 pub(crate) enum Heard {
     Placed { placed: Arc<Placed>, own: bool },
     Void { conversation: ConversationId, seq: Seq, message: MessageId },
+    Stored { tenant: TenantId, conversation: ConversationId, seq: Seq },
     Missed,
 }
 
@@ -37,7 +39,9 @@ impl Heard {
     fn conversation(&self) -> Option<ConversationId> {
         match self {
             Self::Placed { placed, .. } => Some(placed.envelope().conversation()),
-            Self::Void { conversation, .. } => Some(*conversation),
+            Self::Void { conversation, .. } | Self::Stored { conversation, .. } => {
+                Some(*conversation)
+            }
             Self::Missed => None,
         }
     }
@@ -82,9 +86,6 @@ impl World {
             }
             if self.net.deaf == Some(node) || self.chance.one_in(60) && self.faults {
                 self.counts.lost_notices += 1;
-                if let Heard::Void { message, .. } = heard {
-                    self.ghosts.insert(*message);
-                }
                 continue;
             }
             let mut heard = heard.clone();
@@ -97,16 +98,21 @@ impl World {
 
     pub(crate) fn announce_void(&mut self, node: usize, placed: &Placed) {
         let envelope = placed.envelope();
-        if !self.is_far() {
-            return;
-        }
-        if self.net.away {
-            self.ghosts.insert(envelope.message());
+        if !self.is_far() || self.net.away {
             return;
         }
         let (conversation, message) = (envelope.conversation(), envelope.message());
         let seq = placed.seq();
         self.tell(&Heard::Void { conversation, seq, message }, node, false);
+    }
+
+    pub(crate) fn announce_stored(&mut self, node: usize, placed: &Placed) {
+        if self.net.away {
+            return;
+        }
+        let envelope = placed.envelope();
+        let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
+        self.tell(&Heard::Stored { tenant, conversation, seq: placed.seq() }, node, false);
     }
 
     /// A question reaches the bus.
@@ -118,11 +124,17 @@ impl World {
             self.nodes[node].questions[at].stage = Stage::Given(Err(()));
             return;
         }
-        let Question { envelope, floor, .. } = &self.nodes[node].questions[at];
-        let (envelope, floor) = (envelope.clone(), *floor);
+        let Question { envelope, floor, heard, .. } = &self.nodes[node].questions[at];
+        let (envelope, floor, is_published) =
+            (envelope.clone(), *floor, matches!(heard, Some(None)));
+        if is_published {
+            self.check_number(node, (envelope.message(), None));
+        }
         let counter = self.net.counters.entry(envelope.conversation()).or_default();
         let seq = floor.max(*counter).next();
         *counter = seq;
+        let message = envelope.message();
+        self.nodes[node].given.insert(message, seq);
         let placed = Arc::new(envelope.place(seq));
         self.tell(&Heard::Placed { placed, own: false }, node, true);
         let lost = self.faults && self.chance.one_in(12);
@@ -133,18 +145,22 @@ impl World {
 
     /// Something goes wrong on the bus, or is mended.
     pub(crate) fn trouble_the_bus(&mut self) {
-        match self.chance.below(6) {
+        match self.chance.below(12) {
             0 => self.net.away = true,
             1 | 2 => self.mend_the_bus(),
-            3 => {
+            3..=6 => {
                 self.counts.forgotten += 1;
                 self.net.counters.clear();
             }
-            4 => {
+            7 => {
                 self.counts.deaf += 1;
                 self.net.deaf = Some(self.chance.below(self.nodes.len()));
             }
-            _ => self.net.deaf = None,
+            8..=10 => self.net.slow = Some(self.chance.below(self.nodes.len())),
+            _ => {
+                self.net.deaf = None;
+                self.net.slow = None;
+            }
         }
     }
 
@@ -156,15 +172,6 @@ impl World {
         for node in &mut self.nodes {
             node.heard.push_back(Heard::Missed);
         }
-    }
-
-    /// A node has heard what it was told, and read what it was not.
-    pub(crate) fn catch_up(&mut self, node: usize) {
-        self.nodes[node].heard.push_back(Heard::Missed);
-        while !self.nodes[node].heard.is_empty() {
-            self.hear(node);
-        }
-        self.fill_gaps(node);
     }
 
     // A node's questions.
@@ -196,18 +203,6 @@ impl World {
             self.counts.unheard += 1;
             self.end_question(node, at);
         }
-    }
-
-    /// What a node that is gone had shown the others.
-    pub(crate) fn leave_ghosts(&mut self, gone: &Node) {
-        self.ghosts.extend(gone.questions.iter().map(|question| question.key.1));
-        let shown = |write: &Write| match write {
-            Write::Message { way, .. } => Some(way.message),
-            _ => None,
-        };
-        self.ghosts.extend(gone.queue.iter().filter_map(shown));
-        let failed = gone.fates.iter().filter(|(_, fate)| *fate != Fate::Stored);
-        self.ghosts.extend(failed.filter_map(|(write, _)| shown(write)));
     }
 
     /// What was waited for in vain.
@@ -251,6 +246,7 @@ impl World {
         };
         match room.sequencer_mut().handle(input) {
             Command::Publish { placed, gap, .. } => {
+                self.check_number(node, (placed.envelope().message(), Some(placed.seq())));
                 if let Some(gap) = gap {
                     self.note_missed(node, placed.envelope(), gap);
                 }
@@ -274,9 +270,7 @@ impl World {
                     (live.room.tenant(), *conversation, Gap { after, until: None })
                 });
                 for (tenant, conversation, gap) in all.collect::<Vec<_>>() {
-                    if !self.has(Planted::GapUnfilled) {
-                        self.nodes[node].hearing.missed(tenant, conversation, gap);
-                    }
+                    self.look_for(node, tenant, conversation, gap);
                 }
             }
             Heard::Placed { placed, own: true } => self.hear_own(node, &placed),
@@ -284,9 +278,17 @@ impl World {
             Heard::Void { conversation, seq, message } => {
                 self.counts.voids_heard += 1;
                 let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
+                let at = (node, conversation, live.serial);
                 if !self.has(Planted::VoidIgnored) {
-                    let at = (node, conversation, live.serial);
                     self.take_off(at, Input::HeardVoid(seq, message));
+                }
+                self.check_void(node, conversation, (seq, message));
+            }
+            Heard::Stored { tenant, conversation, seq } => {
+                let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };
+                let heard = live.room.sequencer_mut().handle(Input::HeardStored(seq));
+                if let Command::Fill(gap) = heard {
+                    self.look_for(node, tenant, conversation, gap);
                 }
             }
         }
@@ -346,32 +348,46 @@ impl World {
 
     pub(crate) fn note_missed(&mut self, node: usize, envelope: &Envelope, gap: Gap) {
         self.counts.gaps += 1;
+        self.look_for(node, envelope.tenant(), envelope.conversation(), gap);
+    }
+
+    fn look_for(&mut self, node: usize, tenant: TenantId, conversation: ConversationId, gap: Gap) {
         if !self.has(Planted::GapUnfilled) {
-            let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
-            self.nodes[node].hearing.missed(tenant, conversation, gap);
+            let now = self.instant();
+            self.nodes[node].hearing.missed(tenant, conversation, gap, now);
         }
     }
 
-    /// Reads what was missed; what is not there yet is looked for again at the next tick.
+    /// Shows what the store has there. Its numbers.
+    pub(crate) fn read(&mut self, node: usize, conversation: ConversationId, gap: Gap) -> Vec<Seq> {
+        let mut stored = self.stored_after(conversation, gap.after);
+        stored.retain(|placed| gap.until.is_none_or(|until| placed.seq() <= until));
+        let found = stored.iter().map(|placed| placed.seq()).collect();
+        for placed in stored {
+            let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { break };
+            let command = live.room.sequencer_mut().handle(Input::Read(placed));
+            if let Command::Show { placed, .. } = command {
+                self.counts.filled += 1;
+                self.deliver(node, &placed, None);
+            }
+        }
+        found
+    }
+
+    /// Reads what was missed; what is not there yet is looked for again, and void after the last look.
     pub(crate) fn fill_gaps(&mut self, node: usize) {
         self.nodes[node].delivered = 0;
-        let all = self.nodes[node].hearing.take_missed();
+        let now = self.instant();
+        let all = self.nodes[node].hearing.take_missed(now);
         for missed in all {
-            let Gap { after, until } = missed.gap;
-            let mut stored = self.stored_after(missed.conversation, after);
-            stored.retain(|placed| until.is_none_or(|until| placed.seq() <= until));
-            let found = stored.len();
-            for placed in stored {
-                let rooms = &mut self.nodes[node].rooms;
-                let Some(live) = rooms.get_mut(&missed.conversation) else { break };
-                let command = live.room.sequencer_mut().handle(Input::Read(placed));
-                if let Command::Show { placed, .. } = command {
-                    self.counts.filled += 1;
-                    self.deliver(node, &placed, None);
-                }
-            }
-            if self.nodes[node].rooms.contains_key(&missed.conversation) {
-                self.nodes[node].hearing.looked(missed, found);
+            let conversation = missed.conversation;
+            let Some(live) = self.nodes[node].rooms.get(&conversation) else { continue };
+            let (serial, newest) = (live.serial, live.room.sequencer().seq_last());
+            let found = self.read(node, conversation, missed.gap);
+            let Some(void) = self.nodes[node].hearing.looked(missed, found, now) else { continue };
+            let void = Gap { until: void.until.or(Some(newest)), ..void };
+            while self.take_off((node, conversation, serial), Input::Unfound(void)) {
+                self.counts.voids_found += 1;
             }
         }
     }

@@ -5,11 +5,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use livehelp::privacy::envelope::Placed;
 use livehelp::privacy::gate::{ReadGrant, Reader};
 use livehelp::room::Room;
-use livehelp::sequencer::{Acked, Command, Hearing, Input, Lanes, Refusal, Submission, TAIL_MAX};
+use livehelp::sequencer::{
+    Acked, Command, Gap, Hearing, Input, Lanes, Refusal, STORED_LATE, Submission, TAIL_MAX,
+};
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
 
@@ -48,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) questions: Vec<Question>,
     /// Messages since the last look for what was missed.
     pub(crate) delivered: u32,
+    /// The newest number that the bus gave to each message that this node asked for.
+    pub(crate) given: BTreeMap<MessageId, Seq>,
     /// What the bus told this node, in order.
     pub(crate) heard: VecDeque<Heard>,
 }
@@ -63,6 +68,8 @@ pub(crate) struct Way {
     pub(crate) answer: Answer,
     /// The room in which it keeps the messages in memory.
     pub(crate) held: Option<Serial>,
+    /// Its number was not asked for before.
+    pub(crate) asked_ms: u64,
 }
 
 /// Who hears of a message's fate.
@@ -80,7 +87,6 @@ pub(crate) struct Look {
     way: Way,
     submission: Submission,
     after: Seq,
-    patiently: bool,
 }
 
 impl World {
@@ -100,11 +106,19 @@ impl World {
         let tenant = &self.tenants[header.tenant];
         let disk = &self.disk;
         let serial = &mut self.next;
-        Some(self.nodes[node].rooms.entry(conversation).or_insert_with(|| {
+        let (tenant_id, far, now) =
+            (tenant.id, self.nodes.len() > 1, self.epoch + Duration::from_millis(self.passed_ms));
+        let Node { rooms, hearing, .. } = &mut self.nodes[node];
+        Some(rooms.entry(conversation).or_insert_with(|| {
             *serial += 1;
             let stored = disk.messages.get(&conversation).map(Vec::as_slice).unwrap_or_default();
             let tail = stored.iter().skip(stored.len().saturating_sub(TAIL_MAX)).cloned().collect();
             let seq_last = disk.seq_last(conversation);
+            // What was said before this node followed it may be stored yet.
+            if far {
+                let gap = Gap { after: seq_last, until: None };
+                hearing.missed(tenant_id, conversation, gap, now);
+            }
             let ids = (tenant.id, tenant.site, conversation, header.visitor);
             let room = Room::new(ids, seq_last, tail, Default::default(), Vec::new());
             Live { room, serial: *serial }
@@ -145,7 +159,7 @@ impl World {
         let Some(live) = self.room(node, conversation) else { return };
         let serial = live.serial;
         self.submit_by(
-            Way { node, conversation, message, serial, from, answer, held: None },
+            Way { node, conversation, message, serial, from, answer, held: None, asked_ms: 0 },
             submission,
         );
     }
@@ -225,14 +239,14 @@ impl World {
                 self.submitted(&way);
                 self.publish(way, placed);
             }
-            Command::ReadStore { submission, after, patiently } => {
+            Command::ReadStore { submission, after, .. } => {
                 if way.held.is_none()
                     && let Some(room) = self.same_room(node, conversation, way.serial)
                 {
                     room.sequencer_mut().hold();
                     way.held = Some(way.serial);
                 }
-                let look = Look { way, submission, after, patiently };
+                let look = Look { way, submission, after };
                 if self.chance.one_in(2) {
                     return self.look(look);
                 }
@@ -245,6 +259,11 @@ impl World {
                 self.wait(&way, true);
                 let then = Some((way, submission));
                 self.nodes[node].queue.push_back(Write::Floor { conversation, seq, then });
+            }
+            Command::Settle { acked, placed, gap } => {
+                self.set_right(node, &placed, gap);
+                self.submitted(&way);
+                self.finish(way, Ok(acked));
             }
             Command::Confirm(acked, message) => {
                 self.submitted(&way);
@@ -314,31 +333,28 @@ impl World {
         }
     }
 
-    /// What was shown could not be stored, or is another node's void: off the screens of this one.
+    /// What was shown could not be stored, or is another node's void: off the screens of this one. Whether there was one.
     pub(crate) fn take_off(
         &mut self,
         (node, conversation, serial): (usize, ConversationId, Serial),
         input: Input,
-    ) {
-        let Some(room) = self.same_room(node, conversation, serial) else { return };
-        let Command::Void { placed, .. } = room.sequencer_mut().handle(input) else { return };
+    ) -> bool {
+        let Some(room) = self.same_room(node, conversation, serial) else { return false };
+        let Command::Void { placed, .. } = room.sequencer_mut().handle(input) else {
+            return false;
+        };
         let hearers = room.hearers(placed.envelope().visibility(), None);
         let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
         let (seq, message) = (placed.seq(), message_of(&placed));
         for hearer in hearers {
             self.push(hearer, Down::Void { conversation, seq, message });
         }
+        true
     }
 
     /// The store was asked whether it has a message.
     pub(crate) fn look(&mut self, look: Look) {
-        let Look { mut way, submission, mut after, patiently } = look;
-        if patiently && self.is_on_its_way(way.node, way.message) {
-            // The wait for another node's write is longer than a write takes.
-            self.wait(&way, true);
-            let look = Look { way, submission, after, patiently };
-            return self.nodes[look.way.node].looks.push_back(look);
-        }
+        let Look { mut way, submission, mut after } = look;
         self.wait(&way, false);
         if self.has(Planted::LookAboveSeen) {
             after = submission.envelope().seen_seq();
@@ -354,13 +370,6 @@ impl World {
         if let Some(look) = self.nodes[node].looks.pop_front() {
             self.look(look);
         }
-    }
-
-    fn is_on_its_way(&self, node: usize, message: MessageId) -> bool {
-        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
-        others
-            .flat_map(|(_, other)| other.queue.iter())
-            .any(|write| matches!(write, Write::Message { way, .. } if way.message == message))
     }
 
     /// The store did something with what this node had written.
@@ -418,9 +427,18 @@ impl World {
             }
             Fate::Stored => {
                 let acked = Acked::of(placed.seq(), placed.envelope());
-                if let Some(room) = self.same_room(at.0, at.1, at.2) {
-                    room.sequencer_mut().handle(Input::Stored(placed));
+                let took = Duration::from_millis(self.passed_ms - way.asked_ms);
+                if self.is_far() && took > STORED_LATE && !self.has(Planted::LateUntold) {
+                    self.counts.stored_late += 1;
+                    self.announce_stored(at.0, &placed);
                 }
+                self.settle_stored(at, Input::Stored(placed));
+                self.finish(way, Ok(acked));
+            }
+            Fate::Before(stored) => {
+                let acked = Acked::of(stored.seq(), stored.envelope());
+                self.announce_stored(at.0, &stored);
+                self.settle_stored(at, Input::StoredBefore(placed, stored));
                 self.finish(way, Ok(acked));
             }
             Fate::Failed => {
@@ -445,9 +463,29 @@ impl World {
         }
     }
 
+    /// The store has a message: where it is shown otherwise, that is set right.
+    fn settle_stored(&mut self, at: (usize, ConversationId, Serial), input: Input) {
+        let Some(room) = self.same_room(at.0, at.1, at.2) else { return };
+        if let Command::Settle { placed, gap, .. } = room.sequencer_mut().handle(input) {
+            self.set_right(at.0, &placed, gap);
+        }
+    }
+
+    fn set_right(&mut self, node: usize, placed: &Arc<Placed>, gap: Option<Gap>) {
+        self.counts.set_right += 1;
+        if let Some(gap) = gap {
+            self.note_missed(node, placed.envelope(), gap);
+        }
+        self.deliver(node, placed, None);
+    }
+
     /// What was shown could not be stored: off the screens with it, here and on the other nodes.
     pub(crate) fn take_back(&mut self, at: (usize, ConversationId, Serial), placed: Arc<Placed>) {
         self.announce_void(at.0, &placed);
+        if self.is_far() {
+            // Another node may have stored it under the same number.
+            self.note_missed(at.0, placed.envelope(), Gap::of(placed.seq()));
+        }
         self.take_off(at, Input::Failed(placed));
     }
 

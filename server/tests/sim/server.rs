@@ -11,7 +11,7 @@ use livehelp::privacy::gate::{Door, ReadGrant};
 use livehelp::privacy::sweep::{self, Trust};
 use livehelp::room::Member;
 use livehelp::routing::{Effect, Input, Routing, RoutingConfig, Standing};
-use livehelp::sequencer::{Older, Resumed};
+use livehelp::sequencer::{self, Older, Resumed};
 use protocol::conversation::{Availability, ConversationState, ResumePoint};
 use protocol::ids::{AgentId, ConversationId, VisitorId};
 use protocol::message::Seq;
@@ -261,10 +261,29 @@ impl World {
         let Some(node) = self.wires.get(&conn).map(|wire| wire.node) else { return };
         let mut older = None;
         let point = point.map(|point| self.believed(conversation, point));
+        if let Some(point) = point.as_ref().filter(|_| self.is_far()) {
+            let behind = self
+                .room(node, conversation)
+                .and_then(|live| live.room.sequencer().is_behind(point));
+            if let Some(gap) = behind {
+                self.read(node, conversation, gap);
+                let given = sequencer::Input::Given(self.disk.seq_last(conversation));
+                if let Some(live) = self.room(node, conversation) {
+                    live.room.sequencer_mut().handle(given);
+                }
+            }
+        }
+        let far = self.is_far();
         let (reset, page) = loop {
             let ghosts = point.as_ref().and_then(|point| self.after_all(conversation, point));
             let Some(live) = self.room(node, conversation) else { return };
-            match live.room.sequencer().resume(point.as_ref(), older.as_ref()) {
+            let sequencer = live.room.sequencer();
+            let resumed = if far {
+                sequencer.resume_anew(point.as_ref())
+            } else {
+                sequencer.resume(point.as_ref(), older.as_ref())
+            };
+            match resumed {
                 Resumed::Reset(_) if ghosts.is_some() => break (false, ghosts.unwrap_or_default()),
                 Resumed::After(page) => break (false, page),
                 Resumed::Reset(page) => break (true, page),
@@ -327,14 +346,16 @@ impl World {
                 .filter(|(_, at)| matches!(self.clients[*at].who, Who::Agent(_)))
                 .collect();
             for (console, at) in consoles {
-                self.attend(console, at, conversation, None);
+                // One that a crash took back may be on a screen yet.
+                let point = self.clients[at].point(conversation).filter(|_| self.is_far());
+                self.attend(console, at, conversation, point.as_ref());
             }
         }
         let at = self.wires.get(&conn).map_or(0, |wire| wire.client);
         if self.may(at, conversation) {
             self.attend(conn, at, conversation, None);
-            let node = self.wires.get(&conn).map_or(0, |wire| wire.node);
-            self.nodes[node].queue.push_back(Write::Opened { sender: conn });
+            // Behind the header that it is about.
+            self.nodes[0].queue.push_back(Write::Opened { sender: conn });
         }
     }
 

@@ -65,11 +65,20 @@ impl World {
         let retry = why.retryable();
         if retry && self.is_far() {
             // In a lane, what comes again keeps its order.
-            self.refused_at.entry(message).or_insert(self.passed_ms);
+            let since = self.refused_since(from).unwrap_or(self.passed_ms);
+            self.refused_at.entry(message).or_insert(since);
         } else {
             self.failed.insert(message);
         }
         self.answer(from, Down::Reject { message, retry });
+    }
+
+    /// Since when something that whoever is at this line said is refused: it is waited for so long, whatever is refused
+    /// for its sake.
+    fn refused_since(&self, from: Option<Conn>) -> Option<u64> {
+        let wire = self.wires.get(&from?)?;
+        let outbox = self.clients[wire.client].outbox.iter();
+        outbox.filter_map(|pending| self.refused_at.get(&pending.message)).min().copied()
     }
 
     pub(crate) fn answer(&mut self, sender: Option<Conn>, answer: Down) {

@@ -30,6 +30,9 @@ pub(crate) const VISITORS: u8 = 4;
 /// Days that a free plan keeps; the simulated sites have no other.
 pub(crate) const KEPT_DAYS: u16 = 60;
 
+/// Between two looks at what is due, in milliseconds; longer than a node's, so that all is looked for at the end.
+const TICKS_MS: u64 = 400;
+
 /// So long a lane waits for a message that it refused for a while, in milliseconds.
 const OWED_MS: u64 = 10_000;
 
@@ -80,10 +83,6 @@ pub(crate) struct World {
     pub(crate) failed: BTreeSet<MessageId>,
     /// What was refused for a while where it has to come again in its order, and when.
     pub(crate) refused_at: BTreeMap<MessageId, u64>,
-    /// What a node showed the others and never stored, where no word of that reached them.
-    pub(crate) ghosts: BTreeSet<MessageId>,
-    /// On which node a message is under way.
-    pub(crate) under_way: BTreeMap<MessageId, usize>,
     /// Broken promises, in words.
     pub(crate) broken: Vec<String>,
 }
@@ -163,8 +162,6 @@ impl World {
             failed: BTreeSet::new(),
             hidden: BTreeSet::new(),
             refused_at: BTreeMap::new(),
-            under_way: BTreeMap::new(),
-            ghosts: BTreeSet::new(),
             broken: Vec::new(),
         }
     }
@@ -254,6 +251,9 @@ impl World {
         self.faults = false;
         self.mend_the_bus();
         for round in 0..40 {
+            if self.is_far() {
+                self.monotonic(TICKS_MS);
+            }
             for node in 0..self.nodes.len() {
                 if self.is_far() {
                     self.tick(node);
@@ -261,6 +261,9 @@ impl World {
             }
             for client in 0..self.clients.len() {
                 if round == 20 {
+                    if self.is_far() && client == 0 {
+                        self.check_screens();
+                    }
                     self.cut(client);
                 }
                 self.connect(client);

@@ -1,7 +1,8 @@
 //! What is heard of a node's own numbers, and what was missed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::super::hearing::{LOOKED_FOR, LOOKS_EVERY};
 use super::*;
 
 fn key(number: u64) -> Key {
@@ -57,30 +58,72 @@ fn the_number_of_a_question_that_failed_is_not_taken_for_the_next_ones() {
     assert_eq!(hearing.own(&placed(1, 3, 1)), OwnNotice::Awaited(3), "the failure is past");
 }
 
-fn missed(hearing: &mut Hearing<u8>) -> Option<Missed> {
-    let mut all = hearing.take_missed();
+const GAP: Gap = Gap { after: Seq(3), until: Some(Seq(5)) };
+
+#[expect(clippy::disallowed_methods, reason = "any moment: only what passes is looked at")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn look(hearing: &mut Hearing<u8>, now: Instant) -> Option<Missed> {
+    let mut all = hearing.take_missed(now);
     assert!(all.len() <= 1);
     all.pop()
 }
 
 #[test]
-fn what_was_missed_is_looked_for_until_it_is_whole_or_long_enough() {
+fn what_was_missed_is_looked_for_until_it_is_whole() {
     let mut hearing: Hearing<u8> = Hearing::default();
-    let gap = Gap { after: Seq(3), until: Some(Seq(5)) };
-    hearing.missed(TENANT, CONVERSATION, gap);
-    let first = missed(&mut hearing).unwrap();
-    assert_eq!((first.tenant, first.conversation, first.gap), (TENANT, CONVERSATION, gap));
-    assert_eq!(missed(&mut hearing), None, "it is being looked for");
-    hearing.looked(first, 1);
-    let again = missed(&mut hearing).unwrap();
-    hearing.looked(again, 2);
-    assert_eq!(missed(&mut hearing), None, "both are there");
+    let now = start();
+    hearing.missed(TENANT, CONVERSATION, GAP, now);
+    let first = look(&mut hearing, now).unwrap();
+    assert_eq!((first.tenant, first.conversation, first.gap), (TENANT, CONVERSATION, GAP));
+    assert_eq!(look(&mut hearing, now), None, "it is being looked for");
+    assert_eq!(hearing.looked(first, [Seq(4)], now), None);
+    assert_eq!(look(&mut hearing, now), None, "not so soon again");
+    let later = now + LOOKS_EVERY;
+    let again = look(&mut hearing, later).unwrap();
+    assert_eq!(
+        again.gap,
+        Gap { after: Seq(4), until: Some(Seq(5)) },
+        "what is there is not read again"
+    );
+    assert_eq!(hearing.looked(again, [Seq(5)], later), None);
+    assert_eq!(look(&mut hearing, later + LOOKED_FOR), None, "both are there");
+}
 
-    hearing.missed(TENANT, CONVERSATION, gap);
+#[test]
+fn what_is_not_there_is_void_once_it_was_looked_for_long_enough() {
+    let mut hearing: Hearing<u8> = Hearing::default();
+    let (mut now, end) = (start(), start() + LOOKED_FOR);
+    hearing.missed(TENANT, CONVERSATION, GAP, now);
     let mut looks = 0;
-    while let Some(missed) = missed(&mut hearing) {
-        looks += 1;
-        hearing.looked(missed, 0);
-    }
-    assert!((2..100).contains(&looks), "a void is not looked for without end: {looks}");
+    let void = loop {
+        if let Some(missed) = look(&mut hearing, now) {
+            looks += 1;
+            if let Some(void) = hearing.looked(missed, [Seq(5)], now) {
+                break void;
+            }
+        }
+        now += LOOKS_EVERY;
+    };
+    assert_eq!(void, GAP);
+    assert!(now + LOOKS_EVERY >= end && (3..9).contains(&looks), "{looks}");
+}
+
+/// Whatever joins a look that is to come is waited for as long as anything.
+#[test]
+fn a_look_has_all_that_was_missed_before_it() {
+    let mut hearing: Hearing<u8> = Hearing::default();
+    let now = start();
+    hearing.missed(TENANT, CONVERSATION, Gap::of(Seq(9)), now);
+    let later = now + LOOKED_FOR;
+    hearing.missed(TENANT, CONVERSATION, Gap::of(Seq(4)), later);
+    let missed = look(&mut hearing, later).unwrap();
+    assert_eq!(missed.gap, Gap { after: Seq(3), until: Some(Seq(9)) });
+    assert_eq!(hearing.looked(missed, [], later), None);
+    hearing.missed(TENANT, CONVERSATION, Gap::of(Seq(12)), later);
+    hearing.missed(TENANT, CONVERSATION, Gap { after: Seq(10), until: None }, later);
+    let missed = look(&mut hearing, later).unwrap();
+    assert_eq!(missed.gap, Gap { after: Seq(10), until: None }, "and all that follows");
 }
