@@ -331,9 +331,11 @@ impl Executor {
     /// The store has a message: where it is shown otherwise in its room, that is set right. A room that was dropped meanwhile
     /// had nothing left to store.
     fn set_right(&self, room: &RoomHandle, input: Input) {
-        let told = room.handle(input, |live, command| match command {
-            Command::Settle { .. } => set_right(live, command, self.times.today()).ok(),
-            _ => None,
+        let told = room.handle(input, |live, command| {
+            if !matches!(command, Command::Settle { .. }) {
+                return None;
+            }
+            set_right(live, command, self.times.today()).ok()
         });
         if let Ok(Some(told)) = told {
             self.tell_set_right(told);
