@@ -362,6 +362,8 @@ impl Executor {
             return Err(words(Refusal::Conflict));
         }
         let acked = Acked::of(stored.seq(), stored.envelope());
+        // Another message may be stored under the number that this one leaves.
+        self.rooms.note_missed_by(&message, Gap::of(message.seq()));
         self.announce_stored(&stored);
         self.set_right(room, Input::StoredBefore(message, stored));
         Ok(acked)
