@@ -331,9 +331,11 @@ impl Executor {
     /// The store has a message: where it is shown otherwise in its room, that is set right. A room that was dropped meanwhile
     /// had nothing left to store.
     fn set_right(&self, room: &RoomHandle, input: Input) {
-        let told = room.handle(input, |live, command| match command {
-            Command::Settle { .. } => set_right(live, command, self.times.today()).ok(),
-            _ => None,
+        let told = room.handle(input, |live, command| {
+            if !matches!(command, Command::Settle { .. }) {
+                return None;
+            }
+            set_right(live, command, self.times.today()).ok()
         });
         if let Ok(Some(told)) = told {
             self.tell_set_right(told);
@@ -360,6 +362,8 @@ impl Executor {
             return Err(words(Refusal::Conflict));
         }
         let acked = Acked::of(stored.seq(), stored.envelope());
+        // Another message may be stored under the number that this one leaves.
+        self.rooms.note_missed_by(&message, Gap::of(message.seq()));
         self.announce_stored(&stored);
         self.set_right(room, Input::StoredBefore(message, stored));
         Ok(acked)

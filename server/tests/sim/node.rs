@@ -437,6 +437,7 @@ impl World {
             }
             Fate::Before(stored) => {
                 let acked = Acked::of(stored.seq(), stored.envelope());
+                self.note_missed(at.0, placed.envelope(), Gap::of(placed.seq()));
                 self.announce_stored(at.0, &stored);
                 self.settle_stored(at, Input::StoredBefore(placed, stored));
                 self.finish(way, Ok(acked));
