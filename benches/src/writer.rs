@@ -195,13 +195,13 @@ impl Disk {
         let told = self.committed_tx.clone();
         slot.write(
             vec![Write::Message(black_box(last))],
-            Box::new(move |fate| {
-                stored(fate);
+            Box::new(move |outcome| {
+                stored(outcome);
                 told.send(()).expect("somebody waits");
             }),
         );
         self.turnstile.open();
-        self.committed.recv().expect("its fate is told");
+        self.committed.recv().expect("its outcome is told");
     }
 
     /// Writes something that the journal does not take: everything that is in it goes into the database first.
@@ -210,12 +210,12 @@ impl Disk {
         let header = ConversationRow { version, ..header(0) };
         self.slot().write(
             vec![Write::Conversation(Box::new(header))],
-            Box::new(move |fate| {
-                stored(fate);
+            Box::new(move |outcome| {
+                stored(outcome);
                 told.send(()).expect("somebody waits");
             }),
         );
-        self.committed.recv().expect("its fate is told");
+        self.committed.recv().expect("its outcome is told");
     }
 
     fn slot(&self) -> Box<dyn WriteSlot> {
@@ -233,8 +233,8 @@ impl Drop for Disk {
     }
 }
 
-fn stored(fate: Result<(), livehelp::store::StoreError>) {
-    fate.expect("it is stored");
+fn stored(outcome: Result<(), livehelp::store::StoreError>) {
+    outcome.expect("it is stored");
 }
 
 fn conversation(number: u64) -> ConversationId {

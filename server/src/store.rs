@@ -144,15 +144,16 @@ pub struct Refused {
     pub error: StoreError,
 }
 
-/// Called once for each write with its fate, after the sync, in the order of the queue; must not
+/// Called once for each write with its outcome, after the sync, in the order of the queue; must not
 /// block. Runs on a thread of the store's own, or in the writer's call before `write` returns: so
-/// nobody holds a lock that their fate takes while they write.
-pub type Fate = Box<dyn FnOnce(Result<()>) + Send>;
+/// nobody holds a lock that their completion takes while they write.
+pub type Completion = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// A reserved place in the writer's queue; dropped unused, it is free again.
 pub trait WriteSlot: Send {
-    /// Puts these into the queue, to be committed together. The fate may be told before this returns.
-    fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate);
+    /// Puts these into the queue, to be committed together. The completion may run before this
+    /// returns.
+    fn write(self: Box<Self>, writes: Vec<Write>, completion: Completion);
 }
 
 /// A page of a list: how many, and after which item of the last page.

@@ -238,17 +238,17 @@ impl Trace {
         &self,
         role: &'static str,
         conversation: &str,
-        fate: Result<u64, (&'static str, bool)>,
+        outcome: Result<u64, (&'static str, bool)>,
     ) {
         let mut attributes = vec![
             ("livehelp.role", Attribute::Text(role.to_owned())),
             ("livehelp.conversation_id", Attribute::Text(conversation.to_owned())),
         ];
-        attributes.push(match fate {
+        attributes.push(match outcome {
             Ok(seq) => ("livehelp.seq", Attribute::Number(seq)),
             Err((code, _)) => ("livehelp.reject_code", Attribute::Text(code.to_owned())),
         });
-        let failed = matches!(fate, Err((_, true)));
+        let failed = matches!(outcome, Err((_, true)));
         self.end(self.name.to_owned(), failed, attributes);
     }
 

@@ -80,7 +80,8 @@ fn begin_turn() -> bool {
     })
 }
 
-/// Tells the fates of what was stored together: what they append to one connection is written once.
+/// Runs the completions of what was stored together: what they append to one connection is written
+/// once.
 pub(crate) fn one_batch(tell: &mut dyn FnMut()) {
     one_read(tell);
 }

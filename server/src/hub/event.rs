@@ -59,10 +59,11 @@ impl EventMessages {
             let untold = move |reject: &Reject| {
                 tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a line of the system was not stored");
             };
-            let fate: Answer = Box::new(move |fate| fate.as_ref().err().map_or((), untold));
+            let outcome: Answer =
+                Box::new(move |outcome| outcome.as_ref().err().map_or((), untold));
             let since = self.times.instant();
             let asked = Asked { from: None, refusal: None, since, beside: None, trace: None };
-            if let Err(reject) = self.lanes.sequence(room, envelope, asked, fate).await {
+            if let Err(reject) = self.lanes.sequence(room, envelope, asked, outcome).await {
                 untold(&reject);
             }
         }

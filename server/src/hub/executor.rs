@@ -284,7 +284,7 @@ impl Executor {
         writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
         slot.write(
             writes,
-            Box::new(move |fate| match fate {
+            Box::new(move |outcome| match outcome {
                 Ok(()) => {
                     tally::stored(&executor.metrics, executor.times.since(written));
                     executor.integrity.acked(&message, || executor.times.instant());
@@ -296,12 +296,12 @@ impl Executor {
                     answer(Ok(acked.into()));
                 }
                 Err(StoreError::StoredBefore { stored }) => {
-                    let fate = executor.stored_before(&room, message, stored);
+                    let outcome = executor.stored_before(&room, message, stored);
                     // What was to be stored beside it was not.
-                    let fate = fate.and_then(|acked| {
+                    let outcome = outcome.and_then(|acked| {
                         if is_alone { Ok(acked.into()) } else { Err(words(Refusal::Unstored)) }
                     });
-                    answer(fate);
+                    answer(outcome);
                 }
                 Err(StoreError::PlaceTaken { seq_last }) => {
                     let taken = Input::NumberTaken(Arc::clone(&message), seq_last);
@@ -380,8 +380,8 @@ impl Executor {
         let PendingWrite { room, slot, answer, beside, .. } = pending;
         slot.write(
             beside.iter().map(|beside| beside.at(acked.seq)).collect(),
-            Box::new(move |fate| {
-                let written = Input::Confirmed(acked, message, fate.map_err(drop));
+            Box::new(move |outcome| {
+                let written = Input::Confirmed(acked, message, outcome.map_err(drop));
                 let settled = room.handle(written, |_, command| command);
                 answer(match settled {
                     Ok(Command::Ack(acked)) => Ok(acked.into()),

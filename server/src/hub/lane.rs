@@ -79,8 +79,9 @@ impl Lanes {
         self.executor.submit(room, submission, asked, answer, None).await
     }
 
-    /// A message waits in its lane; whoever sent it hears of its fate. Where the same message waits already, it is answered
-    /// with that one; with something to be stored beside it, it waits for itself.
+    /// A message waits in its lane; whoever sent it hears of its outcome. Where the same message
+    /// waits already, it is answered with that one; with something to be stored beside it, it waits
+    /// for itself.
     fn wait(
         self: &Arc<Self>,
         room: RoomHandle,
@@ -116,11 +117,11 @@ impl Lanes {
             if let Some(void) = void {
                 self.executor.take_back(&room, void);
             }
-            let fate = end.map(Answered::from).map_err(|ended| match ended {
+            let outcome = end.map(Answered::from).map_err(|ended| match ended {
                 Ended::Refused(reject) => reject,
                 Ended::Overtaken => words(Refusal::Overtaken),
             });
-            cork::corked(|| senders.into_iter().for_each(|answer| answer(fate.clone())));
+            cork::corked(|| senders.into_iter().for_each(|answer| answer(outcome.clone())));
         }
     }
 
@@ -138,9 +139,9 @@ impl Lanes {
         let (tell, told) = oneshot::channel();
         let (renumber, renumbered) = oneshot::channel();
         let by_bus = ByBus { renumbered: renumber, since: self.times.instant() };
-        let answer: Answer = Box::new(move |fate| {
+        let answer: Answer = Box::new(move |outcome| {
             // The lane waits for it as long as the server runs.
-            let _gone = tell.send(fate);
+            let _gone = tell.send(outcome);
         });
         if let Err(reject) =
             self.executor.submit(room, submission, asked, answer, Some(by_bus)).await

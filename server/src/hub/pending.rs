@@ -31,7 +31,7 @@ impl From<Acked> for Answered {
     }
 }
 
-/// Told once a message's fate is known.
+/// Called once a message's outcome is known.
 pub(super) type Answer = Box<dyn FnOnce(Result<Answered, Reject>) + Send>;
 
 /// Who asked that something be said, and when.
@@ -134,10 +134,10 @@ pub(super) fn answer_known(acked: Acked, pending: PendingWrite) {
     match beside {
         None => answer(Ok(acked.into())),
         Some(beside) => {
-            let fate = move |fate: Result<(), StoreError>| {
-                answer(fate.map(|()| acked.into()).map_err(|error| store_reject(&error)));
+            let outcome = move |outcome: Result<(), StoreError>| {
+                answer(outcome.map(|()| acked.into()).map_err(|error| store_reject(&error)));
             };
-            slot.write(vec![beside.at(acked.seq)], Box::new(fate));
+            slot.write(vec![beside.at(acked.seq)], Box::new(outcome));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The ways in of a message: whether it may be said, ingestion, and what its author hears of its fate.
+//! The ways in of a message: whether it may be said, ingestion, and what its author hears of its
+//! outcome.
 //!
 //! Not here: its number, delivery and storage (`executor`), the rules about data (`privacy::ingest`).
 
@@ -133,7 +134,7 @@ impl Messages {
         taken
     }
 
-    /// What a connection hears of the fate of its message.
+    /// What a connection hears of the outcome of its message.
     fn answer(
         &self,
         speaker: &Speaker,
@@ -144,7 +145,7 @@ impl Messages {
     ) -> impl FnOnce(Result<Answered, Reject>) + Send + use<> {
         let (outlet, who) = (Arc::clone(&speaker.outlet), speaker.who);
         let (metrics, times) = (Arc::clone(&self.metrics), Arc::clone(&self.times));
-        move |fate| match fate {
+        move |outcome| match outcome {
             Ok(Answered { acked: Acked { seq, at, expires }, kept: later }) => {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
@@ -169,8 +170,8 @@ impl Messages {
         }
     }
 
-    /// Says something that comes over REST, and waits for its fate. What is to be stored `beside` it is stored with it
-    /// or not at all.
+    /// Says something that comes over REST, and waits for its outcome. What is to be stored
+    /// `beside` it is stored with it or not at all.
     pub(crate) async fn say_and_wait(
         &self,
         tenant: TenantId,
@@ -179,9 +180,9 @@ impl Messages {
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tell, told) = oneshot::channel();
-        let answer: Answer = Box::new(move |fate| {
+        let answer: Answer = Box::new(move |outcome| {
             // The request may have been given up; the message stays said.
-            let _gone = tell.send(fate.map(|answered| (answered.acked.seq, answered.acked.at)));
+            let _gone = tell.send(outcome.map(|answered| (answered.acked.seq, answered.acked.at)));
         });
         let since = self.times.instant();
         // The trace of its request tells of it.
@@ -213,8 +214,8 @@ impl Messages {
         traces::reached(asked.trace.as_ref(), "authorise");
         let answer = match envelope.kept_of(&written) {
             None => answer,
-            kept => Box::new(move |fate: Result<Answered, Reject>| {
-                answer(fate.map(|answered| Answered { kept, ..answered }));
+            kept => Box::new(move |outcome: Result<Answered, Reject>| {
+                answer(outcome.map(|answered| Answered { kept, ..answered }));
             }),
         };
         self.lanes.sequence(room, envelope, asked, answer).await
@@ -244,7 +245,7 @@ fn end_trace(
     trace: Option<&Arc<Trace>>,
     who: Who,
     conversation: ConversationId,
-    fate: Result<Seq, &Reject>,
+    outcome: Result<Seq, &Reject>,
 ) {
     let Some(trace) = trace else { return };
     let role = match who {
@@ -252,8 +253,9 @@ fn end_trace(
         Who::Agent { .. } => "agent",
     };
     let failed = |code| matches!(code, RejectCode::StoreUnavailable | RejectCode::Overload);
-    let fate = fate.map(|seq| seq.0).map_err(|reject| (reject.code.word(), failed(reject.code)));
-    trace.message(role, &conversation.to_string(), fate);
+    let outcome =
+        outcome.map(|seq| seq.0).map_err(|reject| (reject.code.word(), failed(reject.code)));
+    trace.message(role, &conversation.to_string(), outcome);
 }
 
 /// Whether someone may say this here: a visitor in their own, an agent in what they have; notes are

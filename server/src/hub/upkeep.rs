@@ -151,12 +151,12 @@ impl Hub {
         let Ok(Some((tenant, conversation, seq))) = floor else { return };
         let Ok(slot) = self.store.try_reserve() else { return };
         let (desks, room) = (Arc::clone(&self.desks), room.clone());
-        let fate = move |fate: Result<(), StoreError>| {
-            if fate.is_ok() && room.with(|live| live.sequencer_mut().lasts(seq)).is_ok() {
+        let outcome = move |outcome: Result<(), StoreError>| {
+            if outcome.is_ok() && room.with(|live| live.sequencer_mut().lasts(seq)).is_ok() {
                 desks.drop_if_idle(conversation);
             }
         };
-        slot.write(vec![Write::Floor { tenant, conversation, seq }], Box::new(fate));
+        slot.write(vec![Write::Floor { tenant, conversation, seq }], Box::new(outcome));
     }
 
     /// The mark is the sweep's to raise; the reads follow it.

@@ -331,14 +331,14 @@ fn a_room_stays_while_the_bus_is_asked_once_more() {
 #[derive(Debug, Clone)]
 enum Step {
     Say(u64),
-    Fate { stored: bool },
+    Outcome { stored: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..120u64).prop_map(Step::Say),
-        2 => any::<bool>().prop_map(|stored| Step::Fate { stored }),
-        3 => Just(Step::Fate { stored: true }),
+        2 => any::<bool>().prop_map(|stored| Step::Outcome { stored }),
+        3 => Just(Step::Outcome { stored: true }),
     ]
 }
 
@@ -388,7 +388,7 @@ proptest! {
                         other => prop_assert!(false, "on one node there is no {:?}", other),
                     }
                 }
-                Step::Fate { stored } => {
+                Step::Outcome { stored } => {
                     let Some(placed) = waiting.pop_front() else { continue };
                     if stored {
                         let told = room.handle(Input::Stored(Arc::clone(&placed)));

@@ -293,7 +293,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     lists::a_place_in_another_tenants_list_says_nothing(store).await;
     ends::what_is_over_is_deleted_and_the_rest_stays(store).await;
     accounts::answers_are_kept(store).await;
-    written::fates_come_in_order(store).await;
+    written::completions_run_in_order(store).await;
     ends::the_latest_time_never_goes_back(store).await;
     ends::what_is_destroyed_is_gone(store, sealer).await;
     ends::an_erased_agent_is_one_without_a_name(store, sealer).await;

@@ -4,9 +4,9 @@
 //! them, are SQLite's, in memory (`store/sqlite`). Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
 //! Opened by the assembly, behind loopback only; used by hub, api and auth through the trait `Store`.
 //!
-//! It does everything that the store on disk does but the disk: bodies and personal columns are sealed when
-//! they are written, places are unique, batches are whole. There is no writer's thread: whoever writes does
-//! the work, and hears the fate before `write` returns.
+//! It does everything that the store on disk does but the disk: bodies and personal columns are
+//! sealed when they are written, places are unique, batches are whole. There is no writer's thread:
+//! whoever writes does the work, and hears the outcome before `write` returns.
 //!
 //! Locks: a shard of the conversations, the records, the list of buckets. One at a time; only a batch and a clean-up
 //! take several: shards in the order of their numbers, then the records. Nothing is awaited or told
@@ -34,8 +34,8 @@ use self::transcript::Conversation;
 use super::feed::FeedEvent;
 use super::record::{Row, Select};
 use super::{
-    ClockAct, Fate, NoStats, Records, Refused, Result, Retention, Store, StoreError, StoreStats,
-    Write, WriteSlot, Wrote,
+    ClockAct, Completion, NoStats, Records, Refused, Result, Retention, Store, StoreError,
+    StoreStats, Write, WriteSlot, Wrote,
 };
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
@@ -184,12 +184,12 @@ impl Drop for Slot {
 }
 
 impl WriteSlot for Slot {
-    fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate) {
+    fn write(self: Box<Self>, writes: Vec<Write>, completion: Completion) {
         let outcome = self.shared.carry_out(&writes);
         let outcome = outcome.map(drop).map_err(|refused| refused.error);
         // The next writer may come while this one tells.
         drop(self);
-        fate(outcome);
+        completion(outcome);
     }
 }
 

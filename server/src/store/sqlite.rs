@@ -50,7 +50,7 @@ use self::opening::Opened;
 use self::short::Short;
 use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
-use super::{Fate, NoStats, Result, StoreError, StoreStats};
+use super::{Completion, NoStats, Result, StoreError, StoreStats};
 use crate::clock::Clock;
 use crate::metrics::StoreOp;
 use crate::privacy::seal::Sealer;
@@ -79,7 +79,7 @@ pub struct SqliteConfig {
     pub readers: usize,
     /// How long a busy writer waits for neighbours of a batch.
     pub linger: Duration,
-    /// Around the fates of what was committed together.
+    /// Around the completions of what was committed together.
     pub tell_together: TellTogether,
     /// Who counts.
     pub stats: Arc<dyn StoreStats>,
@@ -297,13 +297,13 @@ impl SqliteStore {
 
     async fn work(&self, work: Work) -> Result<()> {
         let permit = self.place().await?;
-        let (told, fate) = oneshot::channel();
-        let fate_tx: Fate = Box::new(move |outcome| {
+        let (told, completion) = oneshot::channel();
+        let completion_tx: Completion = Box::new(move |outcome| {
             // Whoever asked may have gone.
             let _nobody = told.send(outcome);
         });
-        self.shared.put(Job { work, fate: fate_tx, permit });
-        fate.await.unwrap_or(Err(StoreError::Unavailable { act: "write" }))
+        self.shared.put(Job { work, completion: completion_tx, permit });
+        completion.await.unwrap_or(Err(StoreError::Unavailable { act: "write" }))
     }
 
     async fn act(
@@ -377,7 +377,7 @@ impl SqliteStore {
 }
 
 impl Shared {
-    /// Puts a job into the queue, or tells its fate if there is no queue any more.
+    /// Puts a job into the queue, or runs its completion if there is no queue any more.
     fn put(&self, job: Job) {
         let job = {
             let jobs = self.jobs.lock();
@@ -390,7 +390,7 @@ impl Shared {
             }
         };
         let refused = Err(StoreError::Unavailable { act: "write after the end" });
-        self.teller.tell(vec![(job.fate, refused)]);
+        self.teller.tell(vec![(job.completion, refused)]);
     }
 
     fn read<T>(

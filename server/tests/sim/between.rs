@@ -13,7 +13,7 @@ impl Node {
     /// Whether nothing is under way in it.
     pub(crate) fn is_quiet(&self) -> bool {
         self.queue.is_empty()
-            && self.fates.is_empty()
+            && self.outcomes.is_empty()
             && self.looks.is_empty()
             && self.turns.is_empty()
             && self.questions.is_empty()
@@ -22,8 +22,8 @@ impl Node {
 
     /// Whether a message is on its way to the store, or not known to be there yet.
     pub(crate) fn writes(&self, message: MessageId) -> bool {
-        let fates = self.fates.iter().map(|(write, _)| write);
-        let mut all = self.queue.iter().chain(fates);
+        let outcomes = self.outcomes.iter().map(|(write, _)| write);
+        let mut all = self.queue.iter().chain(outcomes);
         all.any(|write| matches!(write, Write::Message { way, .. } if way.message == message))
     }
 }
@@ -55,7 +55,7 @@ impl World {
             }
             83..=89 => {
                 for _ in 0..=self.chance.below(4) {
-                    self.tell_a_fate(node);
+                    self.tell_an_outcome(node);
                 }
             }
             90..=96 => self.tick(node),
@@ -87,8 +87,8 @@ impl World {
     pub(crate) fn settle_node(&mut self, node: usize) {
         let all = self.nodes[node].queue.len();
         self.commit_some(node, all);
-        while !self.nodes[node].fates.is_empty() {
-            self.tell_a_fate(node);
+        while !self.nodes[node].outcomes.is_empty() {
+            self.tell_an_outcome(node);
         }
         for _ in 0..self.nodes[node].looks.len() {
             self.finish_a_look(node);

@@ -1,4 +1,4 @@
-//! What survives a crash, the queue to it, the fates that come back, and the sweep.
+//! What survives a crash, the queue to it, the outcomes that come back, and the sweep.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub(crate) enum Write {
 
 /// What the store did with a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WriteOutcome {
     Stored,
     Failed,
     /// Another message has its number; the newest one.
@@ -85,24 +85,24 @@ impl Disk {
 
     /// A number has one message, whoever writes it; the same one again is all that was wanted. Where several nodes share it, a
     /// message has one number as well.
-    fn put(&mut self, placed: &Arc<Placed>, blindly: bool, is_shared: bool) -> Fate {
+    fn put(&mut self, placed: &Arc<Placed>, blindly: bool, is_shared: bool) -> WriteOutcome {
         let conversation = placed.envelope().conversation();
         let stored = self.messages.entry(conversation).or_default();
         let known = |there: &&Arc<Placed>| {
             there.envelope().message() == placed.envelope().message() && there.seq() != placed.seq()
         };
         if is_shared && let Some(there) = stored.iter().find(known) {
-            return Fate::Before(Arc::clone(there));
+            return WriteOutcome::Before(Arc::clone(there));
         }
         let at = stored.partition_point(|there| there.seq() < placed.seq());
         match stored.get(at).filter(|there| there.seq() == placed.seq()) {
             Some(there) if there.envelope().message() == placed.envelope().message() => {
-                Fate::Stored
+                WriteOutcome::Stored
             }
-            Some(_) if !blindly => Fate::Taken(self.seq_last(conversation)),
+            Some(_) if !blindly => WriteOutcome::Taken(self.seq_last(conversation)),
             Some(_) | None => {
                 stored.insert(at, Arc::clone(placed));
-                Fate::Stored
+                WriteOutcome::Stored
             }
         }
     }
@@ -124,12 +124,14 @@ impl World {
         let (blindly, is_shared) = (self.has(Planted::ReusePlace), self.is_far());
         for _ in 0..n {
             let Some(write) = self.nodes[node].queue.pop_front() else { break };
-            let mut fate = Fate::Stored;
+            let mut outcome = WriteOutcome::Stored;
             match &write {
                 Write::Message { placed, .. } => {
-                    fate = self.disk.put(placed, blindly, is_shared);
-                    self.counts.numbers_taken += u32::from(matches!(fate, Fate::Taken(_)));
-                    self.counts.stored_before += u32::from(matches!(fate, Fate::Before(_)));
+                    outcome = self.disk.put(placed, blindly, is_shared);
+                    self.counts.numbers_taken +=
+                        u32::from(matches!(outcome, WriteOutcome::Taken(_)));
+                    self.counts.stored_before +=
+                        u32::from(matches!(outcome, WriteOutcome::Before(_)));
                 }
                 Write::Headers(headers) => self.disk.keep(headers),
                 Write::Floor { conversation, seq, .. } => {
@@ -137,7 +139,7 @@ impl World {
                 }
                 Write::Confirm { .. } | Write::Opened { .. } => {}
             }
-            self.nodes[node].fates.push_back((write, fate));
+            self.nodes[node].outcomes.push_back((write, outcome));
         }
         self.disk.mark = self.disk.mark.max(Some(self.server.mark));
     }
@@ -147,7 +149,7 @@ impl World {
         let most = if self.mood == Mood::Storm { 60 } else { 6 };
         let node = self.any_node();
         let far = self.is_far();
-        let Node { queue, fates, .. } = &mut self.nodes[node];
+        let Node { queue, outcomes, .. } = &mut self.nodes[node];
         let n = queue
             .iter()
             .take(most)
@@ -163,7 +165,7 @@ impl World {
             {
                 self.failed.insert(placed.envelope().message());
             }
-            fates.push_back((write, Fate::Failed));
+            outcomes.push_back((write, WriteOutcome::Failed));
         }
     }
 
@@ -205,9 +207,9 @@ impl World {
 
     fn count_losses(&mut self, node: usize) {
         let lost = |write: &&Write| matches!(write, Write::Message { .. });
-        let Node { queue, fates, .. } = &self.nodes[node];
+        let Node { queue, outcomes, .. } = &self.nodes[node];
         self.counts.lost_writes += u32::try_from(queue.iter().filter(lost).count()).unwrap();
-        self.counts.lost_acks += u32::try_from(fates.len()).unwrap();
+        self.counts.lost_acks += u32::try_from(outcomes.len()).unwrap();
     }
 
     /// One node goes; the others go on.

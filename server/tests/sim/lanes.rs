@@ -33,7 +33,7 @@ pub(crate) struct Attempt {
 
 #[derive(Debug)]
 enum Told {
-    Fate(Result<Acked, Refusal>),
+    WriteOutcome(Result<Acked, Refusal>),
     Renumber(Arc<Placed>),
 }
 
@@ -43,7 +43,7 @@ impl World {
         self.epoch + Duration::from_millis(self.passed_ms)
     }
 
-    /// A message waits in its lane; whoever sent it hears of its fate.
+    /// A message waits in its lane; whoever sent it hears of its outcome.
     pub(crate) fn wait_in_lane(&mut self, node: usize, from: Option<Conn>, submission: Submission) {
         let envelope = submission.envelope();
         let (conversation, message) = (envelope.conversation(), envelope.message());
@@ -74,7 +74,7 @@ impl World {
         self.submit_by(way, submission);
     }
 
-    /// Nothing is left to be done for it but to wait for its fate.
+    /// Nothing is left to be done for it but to wait for its outcome.
     pub(crate) fn submitted(&mut self, way: &Way) {
         if way.answer == Answer::Lane {
             self.attempt_submitted(way.node, way.conversation);
@@ -89,9 +89,9 @@ impl World {
         }
     }
 
-    /// Its fate is known.
-    pub(crate) fn attempt_told(&mut self, way: &Way, fate: Result<Acked, Refusal>) {
-        self.tell_attempt(way, Told::Fate(fate));
+    /// Its outcome is known.
+    pub(crate) fn attempt_told(&mut self, way: &Way, outcome: Result<Acked, Refusal>) {
+        self.tell_attempt(way, Told::WriteOutcome(outcome));
     }
 
     /// Its number is another's.
@@ -113,8 +113,8 @@ impl World {
         let attempt = if over { attempts.remove(&conversation) } else { None };
         let Some(told) = attempt.and_then(|attempt| attempt.told) else { return };
         let outcome = match told {
-            Told::Fate(Ok(acked)) => Outcome::Acked(acked),
-            Told::Fate(Err(refusal)) => {
+            Told::WriteOutcome(Ok(acked)) => Outcome::Acked(acked),
+            Told::WriteOutcome(Err(refusal)) => {
                 let alone = self.has(Planted::NotRefusedWithIt);
                 Outcome::Refused { refusal, retryable: refusal.retryable() && !alone }
             }
@@ -128,13 +128,13 @@ impl World {
             let serial = self.nodes[node].rooms.get(&conversation).map(|live| live.serial);
             self.take_back((node, conversation, serial.unwrap_or_default()), void);
         }
-        let fate = end.map_err(|ended| match ended {
+        let outcome = end.map_err(|ended| match ended {
             Ended::Refused(why) => why,
             Ended::Overtaken => Refusal::Overtaken,
         });
-        self.counts.refused_with += u32::from(fate.is_err() && senders.len() > 1);
+        self.counts.refused_with += u32::from(outcome.is_err() && senders.len() > 1);
         for sender in senders {
-            self.tell_author(sender, fate);
+            self.tell_author(sender, outcome);
         }
     }
 }

@@ -16,7 +16,7 @@ use livehelp::sequencer::{
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
 
-use crate::disk::{Fate, Write};
+use crate::disk::{Write, WriteOutcome};
 use crate::faults::Planted;
 use crate::lanes::{Attempt, Kept, Sender};
 use crate::line::{Conn, Down, connection};
@@ -40,7 +40,7 @@ pub(crate) struct Node {
     pub(crate) rooms: BTreeMap<ConversationId, Live>,
     pub(crate) queue: VecDeque<Write>,
     /// Committed (or not), and nobody was told yet.
-    pub(crate) fates: VecDeque<(Write, Fate)>,
+    pub(crate) outcomes: VecDeque<(Write, WriteOutcome)>,
     /// Looks into the store that take their time.
     pub(crate) looks: VecDeque<Look>,
     pub(crate) lanes: Lanes<Kept, Sender>,
@@ -72,7 +72,7 @@ pub(crate) struct Way {
     pub(crate) asked_ms: u64,
 }
 
-/// Who hears of a message's fate.
+/// Who hears of a message's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Whoever sent it.
@@ -373,12 +373,12 @@ impl World {
     }
 
     /// The store did something with what this node had written.
-    pub(crate) fn tell_a_fate(&mut self, node: usize) {
-        let Some((write, fate)) = self.nodes[node].fates.pop_front() else { return };
+    pub(crate) fn tell_an_outcome(&mut self, node: usize) {
+        let Some((write, outcome)) = self.nodes[node].outcomes.pop_front() else { return };
         match write {
-            Write::Message { placed, way } => self.tell_stored(way, placed, fate),
+            Write::Message { placed, way } => self.tell_stored(way, placed, outcome),
             Write::Confirm { mut way, acked, message } => {
-                let written = if fate == Fate::Stored { Ok(()) } else { Err(()) };
+                let written = if outcome == WriteOutcome::Stored { Ok(()) } else { Err(()) };
                 let lives = self.same_room(node, way.conversation, way.serial).is_some();
                 let command = if lives {
                     self.inform(&mut way, Input::Confirmed(acked, message, written))
@@ -396,7 +396,7 @@ impl World {
             Write::Floor { conversation, seq, then } => {
                 let Some((mut way, submission)) = then else {
                     let live = self.nodes[node].rooms.get_mut(&conversation);
-                    if let Some(live) = live.filter(|_| fate == Fate::Stored) {
+                    if let Some(live) = live.filter(|_| outcome == WriteOutcome::Stored) {
                         live.room.sequencer_mut().lasts(seq);
                     }
                     return;
@@ -407,7 +407,7 @@ impl World {
                     return self.let_go(&mut way);
                 }
                 self.wait(&way, false);
-                if fate == Fate::Stored {
+                if outcome == WriteOutcome::Stored {
                     let command = self.inform(&mut way, Input::Floored(submission, seq));
                     return self.carry_out(way, command);
                 }
@@ -419,13 +419,13 @@ impl World {
         }
     }
 
-    fn tell_stored(&mut self, way: Way, placed: Arc<Placed>, fate: Fate) {
+    fn tell_stored(&mut self, way: Way, placed: Arc<Placed>, outcome: WriteOutcome) {
         let at = (way.node, way.conversation, way.serial);
-        match fate {
-            Fate::Taken(_) if self.has(Planted::AckTaken) => {
-                self.tell_stored(way, placed, Fate::Stored);
+        match outcome {
+            WriteOutcome::Taken(_) if self.has(Planted::AckTaken) => {
+                self.tell_stored(way, placed, WriteOutcome::Stored);
             }
-            Fate::Stored => {
+            WriteOutcome::Stored => {
                 let acked = Acked::of(placed.seq(), placed.envelope());
                 let took = Duration::from_millis(self.passed_ms - way.asked_ms);
                 if self.is_far() && took > STORED_LATE && !self.has(Planted::LateUntold) {
@@ -435,18 +435,18 @@ impl World {
                 self.settle_stored(at, Input::Stored(placed));
                 self.finish(way, Ok(acked));
             }
-            Fate::Before(stored) => {
+            WriteOutcome::Before(stored) => {
                 let acked = Acked::of(stored.seq(), stored.envelope());
                 self.note_missed(at.0, placed.envelope(), Gap::of(placed.seq()));
                 self.announce_stored(at.0, &stored);
                 self.settle_stored(at, Input::StoredBefore(placed, stored));
                 self.finish(way, Ok(acked));
             }
-            Fate::Failed => {
+            WriteOutcome::Failed => {
                 self.take_back(at, placed);
                 self.finish(way, Err(Refusal::Unstored));
             }
-            Fate::Taken(seq_last) => {
+            WriteOutcome::Taken(seq_last) => {
                 let taken = Input::NumberTaken(Arc::clone(&placed), seq_last);
                 if let Some(room) = self.same_room(at.0, at.1, at.2)
                     && let Command::Renumber { gap, .. } = room.sequencer_mut().handle(taken)
@@ -490,22 +490,22 @@ impl World {
         self.take_off(at, Input::Failed(placed));
     }
 
-    /// Its fate is known.
-    pub(crate) fn finish(&mut self, mut way: Way, fate: Result<Acked, Refusal>) {
+    /// Its outcome is known.
+    pub(crate) fn finish(&mut self, mut way: Way, outcome: Result<Acked, Refusal>) {
         self.let_go(&mut way);
         match way.answer {
-            Answer::Author => self.tell_author((way.from, way.message), fate),
-            Answer::Lane => self.attempt_told(&way, fate),
+            Answer::Author => self.tell_author((way.from, way.message), outcome),
+            Answer::Lane => self.attempt_told(&way, outcome),
         }
     }
 
-    /// Whoever sent it hears of its fate.
+    /// Whoever sent it hears of its outcome.
     pub(crate) fn tell_author(
         &mut self,
         (from, message): (Option<Conn>, MessageId),
-        fate: Result<Acked, Refusal>,
+        outcome: Result<Acked, Refusal>,
     ) {
-        match fate {
+        match outcome {
             Ok(acked) => self.answer(from, ack(message, acked)),
             Err(why) => self.refuse(from, message, why),
         }

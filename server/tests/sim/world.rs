@@ -222,7 +222,7 @@ impl World {
             }
             67..=76 => {
                 let node = self.any_node();
-                self.tell_a_fate(node);
+                self.tell_an_outcome(node);
                 self.finish_a_look(node);
             }
             77..=84 => self.time_passes(),

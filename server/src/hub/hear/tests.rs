@@ -392,7 +392,10 @@ async fn while_the_bus_says_nothing_nobody_stands_still_everyone_is_answered_and
     again.repeat(&left, 1..=3).await;
     {
         let (left, again) = (left.line.screen.lock(), again.line.screen.lock());
-        assert!(left.refused.is_empty() && left.acked.is_empty(), "all are taken, none has a fate");
+        assert!(
+            left.refused.is_empty() && left.acked.is_empty(),
+            "all are taken, none has an outcome"
+        );
         assert!(again.refused.is_empty() && again.acked.is_empty());
     }
     net.set_away(true);

@@ -167,10 +167,10 @@ impl Old {
                     SystemClock.instant(),
                 );
                 sent.await.unwrap();
-                let (told, fate) = tokio::sync::oneshot::channel();
+                let (told, outcome) = tokio::sync::oneshot::channel();
                 let slot = self.stand.store.reserve().await.unwrap();
                 slot.write(Vec::new(), Box::new(move |done| drop(told.send(done))));
-                fate.await.unwrap().unwrap();
+                outcome.await.unwrap().unwrap();
             }
             "open" => {
                 let opening = Opening {

@@ -47,7 +47,7 @@ async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_th
     stand.keys.next.store(true, Ordering::SeqCst);
     let lost = author.write();
     author.send(&stand.hub, &speaker, lost).await;
-    // The batch with the first alone stands still; the second is placed while its fate is open.
+    // The batch with the first alone stands still; the second is placed while its outcome is open.
     until(|| stand.keys.batches.load(Ordering::SeqCst) > before).await;
     let kept = author.write();
     author.send(&stand.hub, &speaker, kept).await;

@@ -267,10 +267,10 @@ pub(super) async fn of_many_drafts_the_newest_are_read(store: &dyn Store) {
     assert_eq!(read, written[written.len() - usize::from(DRAFTS_MAX)..]);
 }
 
-pub(super) async fn fates_come_in_order(store: &dyn Store) {
+pub(super) async fn completions_run_in_order(store: &dyn Store) {
     let world = World::new(24);
     world.settle(store).await;
-    let (told, mut fates) = tokio::sync::mpsc::channel(64);
+    let (told, mut outcomes) = tokio::sync::mpsc::channel(64);
     for seq in 1..=50 {
         let slot = store.reserve().await.unwrap();
         let told = told.clone();
@@ -280,6 +280,6 @@ pub(super) async fn fates_come_in_order(store: &dyn Store) {
         );
     }
     for seq in 1..=50 {
-        assert_eq!(fates.recv().await, Some((seq, Ok(()))));
+        assert_eq!(outcomes.recv().await, Some((seq, Ok(()))));
     }
 }

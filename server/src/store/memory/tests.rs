@@ -49,9 +49,9 @@ async fn a_full_queue_slows_the_sender_and_then_refuses_them() {
     let late = store.reserve().await.unwrap();
     store.close().await;
     assert!(store.try_reserve().is_err() && store.reserve().await.is_err());
-    let (told, fate) = oneshot::channel();
+    let (told, outcome) = oneshot::channel();
     late.write(Vec::new(), Box::new(move |outcome| told.send(outcome).unwrap()));
-    assert!(matches!(fate.await, Ok(Err(StoreError::Unavailable { .. }))));
+    assert!(matches!(outcome.await, Ok(Err(StoreError::Unavailable { .. }))));
     assert!(!store.healthy());
 }
 
@@ -74,12 +74,12 @@ async fn what_died_while_it_waited_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_fate_is_told_before_the_writer_goes_on_and_may_write_itself() {
+async fn a_completion_runs_before_the_writer_goes_on_and_may_write_itself() {
     let (store, _keys) = store_with(&MemoryConfig { queue_len: 1, ..MemoryConfig::default() });
     let store = Arc::new(store);
     let world = World::new(1);
     world.settle(&*store).await;
-    let (told, mut fate) = oneshot::channel();
+    let (told, mut outcome) = oneshot::channel();
     let (again, second) = (Arc::clone(&store), world.message(2, "second"));
     let slot = store.try_reserve().unwrap();
     slot.write(
@@ -87,11 +87,11 @@ async fn a_fate_is_told_before_the_writer_goes_on_and_may_write_itself() {
         Box::new(move |outcome| {
             outcome.unwrap();
             let slot = again.try_reserve().unwrap();
-            let fate = Box::new(move |outcome| told.send(outcome).unwrap());
-            slot.write(vec![Write::Message(second)], fate);
+            let outcome = Box::new(move |outcome| told.send(outcome).unwrap());
+            slot.write(vec![Write::Message(second)], outcome);
         }),
     );
-    assert_eq!(fate.try_recv(), Ok(Ok(())));
+    assert_eq!(outcome.try_recv(), Ok(Ok(())));
     let room = store.room(world.tenant, world.conversation, 9).await.unwrap().unwrap();
     assert_eq!(room.tail.len(), 2);
 }
@@ -210,14 +210,14 @@ async fn many_threads_write_one_conversation_and_no_place_is_given_twice() {
                 threads.spawn(move || {
                     let mut stored = 0;
                     for seq in 1..=200 {
-                        let (told, mut fate) = oneshot::channel();
+                        let (told, mut outcome) = oneshot::channel();
                         let message = world.message_of(seq, own);
                         let slot = store.try_reserve().unwrap();
                         slot.write(
                             vec![Write::Message(message)],
                             Box::new(move |outcome| told.send(outcome).unwrap()),
                         );
-                        match fate.try_recv().unwrap() {
+                        match outcome.try_recv().unwrap() {
                             Ok(()) => stored += 1,
                             Err(error) => assert!(matches!(error, StoreError::PlaceTaken { .. })),
                         }

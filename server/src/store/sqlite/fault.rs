@@ -8,7 +8,7 @@ use crate::store::StoreError;
 /// Why a piece of work did not succeed.
 #[derive(Debug)]
 pub(in crate::store) enum Fault {
-    /// It broke a rule: its own fate alone.
+    /// It broke a rule: its own outcome alone.
     Refused(StoreError),
     /// SQLite said no.
     File(rusqlite::Error),

@@ -1,9 +1,9 @@
 //! How far acks went, beside the database and its journal: a file that says so loses nothing when it is lost, and
 //! shows that one of them was lost or put back from earlier.
 //!
-//! Written after each sync and before fates are told, and not synced itself: it survives the end of the process, and
-//! after a loss of power it is older than what it speaks of, which does no harm. Two places in turn, each with its
-//! checksum, so that one that was cut off leaves the other.
+//! Written after each sync and before completions run, and not synced itself: it survives the end
+//! of the process, and after a loss of power it is older than what it speaks of, which does no
+//! harm. Two places in turn, each with its checksum, so that one that was cut off leaves the other.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -19,8 +19,9 @@ use crate::store::record::{Row, Select};
 use crate::store::sqlite::read::Reader;
 use crate::store::sqlite::writer::{Job, Work};
 use crate::store::{
-    ClockAct, ConversationSearch, Fate, Found, MessagePage, NewestRow, Records, Refused, Result,
-    Retention, RoomRow, Sight, Store, StoreError, Transcript, Write, WriteSlot, Wrote, sealed,
+    ClockAct, Completion, ConversationSearch, Found, MessagePage, NewestRow, Records, Refused,
+    Result, Retention, RoomRow, Sight, Store, StoreError, Transcript, Write, WriteSlot, Wrote,
+    sealed,
 };
 
 pub(super) struct Slot {
@@ -29,9 +30,9 @@ pub(super) struct Slot {
 }
 
 impl WriteSlot for Slot {
-    fn write(self: Box<Self>, writes: Vec<Write>, fate: Fate) {
+    fn write(self: Box<Self>, writes: Vec<Write>, completion: Completion) {
         let Self { shared, permit } = *self;
-        shared.put(Job { work: Work::Writes(writes, None), fate, permit });
+        shared.put(Job { work: Work::Writes(writes, None), completion, permit });
     }
 }
 

@@ -550,13 +550,13 @@ async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
     // More than both halves hold, by jobs of their own, so that slices fall between them.
     for seq in 1..=20_000 {
         let slot = store.reserve().await.unwrap();
-        let (told, fate) = oneshot::channel();
+        let (told, outcome) = oneshot::channel();
         let write = vec![Write::Message(world.message(seq, &text))];
         slot.write(write, Box::new(move |outcome| told.send(outcome).unwrap()));
-        acked.push(fate);
+        acked.push(outcome);
     }
-    for fate in acked {
-        fate.await.unwrap().unwrap();
+    for outcome in acked {
+        outcome.await.unwrap().unwrap();
     }
     let World { tenant, conversation, .. } = world;
     let all = store.messages(tenant, conversation, Seq(0), None, u16::MAX).await.unwrap();
@@ -612,7 +612,7 @@ async fn the_file_itself_says_that_there_is_a_journal_though_it_is_read_meanwhil
     let store = open_at(&data, &keys).unwrap();
     reader.execute_batch("COMMIT").unwrap();
     store.write(Vec::new()).await.unwrap();
-    // The fate of a batch is told before the log is carried.
+    // The completions of a batch run before the log is carried.
     store.write(Vec::new()).await.unwrap();
     let looked = alone("read");
     assert!(matches!(looked, Err(OpenError::Journal { .. })), "{looked:?}");
@@ -671,9 +671,9 @@ async fn a_full_queue_slows_the_sender_and_then_refuses_them() {
     let late = store.reserve().await.unwrap();
     store.close().await;
     assert!(store.try_reserve().is_err());
-    let (told, fate) = oneshot::channel();
+    let (told, outcome) = oneshot::channel();
     late.write(Vec::new(), Box::new(move |outcome| told.send(outcome).unwrap()));
-    assert!(matches!(fate.await, Ok(Err(StoreError::Unavailable { .. }))));
+    assert!(matches!(outcome.await, Ok(Err(StoreError::Unavailable { .. }))));
     assert!(!store.healthy());
 }
 
@@ -746,21 +746,21 @@ async fn a_key_that_cannot_be_had_fails_its_own_message_and_no_other_of_the_batc
         held.act(still).await
     });
     tokio::task::block_in_place(|| has_begun.recv().unwrap());
-    let mut fates = Vec::new();
+    let mut outcomes = Vec::new();
     for message in [world.message(1, "one"), other.message(1, "two"), world.message(2, "three")] {
         let slot = store.reserve().await.unwrap();
-        let (told, fate) = oneshot::channel();
+        let (told, outcome) = oneshot::channel();
         slot.write(
             vec![Write::Message(message)],
             Box::new(move |outcome| told.send(outcome).unwrap()),
         );
-        fates.push(fate);
+        outcomes.push(outcome);
     }
     go.send(()).unwrap();
     still.await.unwrap().unwrap();
     let mut stored = Vec::new();
-    for fate in fates {
-        stored.push(fate.await.unwrap().is_ok());
+    for outcome in outcomes {
+        stored.push(outcome.await.unwrap().is_ok());
     }
     assert_eq!(stored, [true, false, true]);
     assert!(store.healthy());
@@ -808,8 +808,8 @@ async fn a_busy_writer_waits_for_neighbours_as_long_as_it_is_told() {
     // By the store's clock all of these come at one moment: it is busy.
     let many =
         (1..=200).map(|seq| store.write(vec![Write::Message(world.message(seq, "so many"))]));
-    for fate in futures_util::future::join_all(many).await {
-        fate.unwrap();
+    for outcome in futures_util::future::join_all(many).await {
+        outcome.unwrap();
     }
     clock.advance_ms(100);
     store.write(vec![Write::Message(world.message(201, "counted"))]).await.unwrap();

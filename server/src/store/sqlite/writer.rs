@@ -1,5 +1,5 @@
-//! The one writer: drains the bounded queue, syncs what waits as one batch, and lets the fates be known after the
-//! sync.
+//! The one writer: drains the bounded queue, syncs what waits as one batch, and runs its
+//! completions after the sync.
 //!
 //! A batch of messages about which the database need not be asked is synced in the journal, and carried into the
 //! database later, a slice between two batches. Every other batch is one transaction, which first takes over
@@ -37,7 +37,7 @@ use super::mark::MarkFile;
 use super::teller::Teller;
 use crate::clock::Clock;
 use crate::privacy::seal::Sealer;
-use crate::store::{Fate, StoreStats, Write, Wrote};
+use crate::store::{Completion, StoreStats, Write, Wrote};
 
 /// Jobs that are committed together at most.
 const BATCH_JOBS_MAX: usize = 1_024;
@@ -94,10 +94,10 @@ impl Work {
     }
 }
 
-/// One entry of the queue. Its place is free again when its fate is known.
+/// One entry of the queue. Its place is free again when its outcome is known.
 pub(super) struct Job {
     pub(super) work: Work,
-    pub(super) fate: Fate,
+    pub(super) completion: Completion,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -298,7 +298,7 @@ impl Writer {
         }
         if let Some(job) = alone {
             let outcome = self.outside(job.work);
-            self.teller.tell(vec![(job.fate, outcome)]);
+            self.teller.tell(vec![(job.completion, outcome)]);
             drop(job.permit);
         }
         self.count_waiting();

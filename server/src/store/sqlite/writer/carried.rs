@@ -189,8 +189,8 @@ impl Writer {
         fault.told("commit a batch")
     }
 
-    /// All of a batch in one transaction, after what is in the journal; what a job did wrong is its own fate, what
-    /// the disk did is everyone's.
+    /// All of a batch in one transaction, after what is in the journal; what a job did wrong is its
+    /// own outcome, what the disk did is everyone's.
     pub(super) fn write_database(
         &mut self,
         works: Vec<Work>,

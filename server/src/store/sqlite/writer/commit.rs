@@ -1,4 +1,5 @@
-//! A batch of jobs: their keys made, synced in the journal or as a transaction, and their fates told.
+//! A batch of jobs: their keys made, synced in the journal or as a transaction, and their
+//! completions told.
 
 use protocol::ids::ConversationId;
 
@@ -34,12 +35,12 @@ impl Writer {
     pub(super) fn commit(&mut self, jobs: Vec<Job>) {
         let len = jobs.len();
         let started = self.clock.instant();
-        let mut fates = Vec::with_capacity(len);
+        let mut completions = Vec::with_capacity(len);
         let mut permits = Vec::with_capacity(len);
         let mut works = Vec::with_capacity(len);
-        for Job { work, fate, permit } in jobs {
+        for Job { work, completion, permit } in jobs {
             works.push(work);
-            fates.push(fate);
+            completions.push(completion);
             permits.push(permit);
         }
         let messages = works.iter().map(Work::messages).sum();
@@ -54,7 +55,7 @@ impl Writer {
             }
             Err(fault) => vec![Err(self.fail(fault)); len],
         };
-        self.teller.tell(fates.into_iter().zip(outcomes).collect());
+        self.teller.tell(completions.into_iter().zip(outcomes).collect());
         drop(permits);
     }
 

@@ -124,7 +124,8 @@ impl Writer {
         connection.busy_timeout(time).map_err(|error| Fault::File(error).told(act))
     }
 
-    /// Runs after the fates of the batch are on their way: only what comes meanwhile waits for it, and it waits for nobody.
+    /// Runs after the completions of the batch are on their way: only what comes meanwhile waits
+    /// for it, and it waits for nobody.
     pub(super) fn checkpoint_when_due(&mut self) {
         let is_noted = self.journal_noted.is_none_or(|commit| commit <= self.mark.mark.in_file);
         if (is_noted && self.log_pages < CHECKPOINT_PAGES) || self.in_transaction() {
