@@ -23,7 +23,7 @@ mod records;
 mod repair;
 mod row;
 mod short;
-mod teller;
+mod completion;
 mod unreadable;
 mod writer;
 mod port;
@@ -43,12 +43,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::backlog::{Backlog, Waiting};
 use self::carrying::Carrying;
+use self::completion::CompletionThread;
 use self::copy::LogTurn;
 use self::desk::Memory;
 use self::mark::{Mark, MarkFile};
 use self::opening::Opened;
 use self::short::Short;
-use self::teller::Teller;
 use self::writer::{Job, Rate, Work, Writer};
 use super::{Completion, NoStats, Result, StoreError, StoreStats};
 use crate::clock::Clock;
@@ -57,6 +57,7 @@ use crate::privacy::seal::Sealer;
 use crate::tasks;
 
 pub(in crate::store) use self::beside::RecordsInMemory;
+pub use self::completion::TellTogether;
 pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
 pub(in crate::store) use self::desk::{Desk, locks};
 pub(in crate::store) use self::fault::Fault;
@@ -66,7 +67,6 @@ pub use self::journal::{JournalFault, StoreId};
 pub use self::opening::{Counted, Looked, LookedData, OpenError, count};
 pub(in crate::store) use self::read::Reader;
 pub use self::repair::{Repaired, repair};
-pub use self::teller::TellTogether;
 
 /// The store's bounds.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ struct Shared {
     places: Arc<Semaphore>,
     /// None once closed. Full: never, a place was reserved.
     jobs: Mutex<Option<SyncSender<Job>>>,
-    teller: Teller,
+    completion_thread: CompletionThread,
     /// What is acked and not in the file yet.
     backlog: Arc<Backlog>,
     healthy: Arc<AtomicBool>,
@@ -201,7 +201,7 @@ impl SqliteStore {
         let queue_len = config.queue_len.max(1);
         let (jobs_tx, jobs) = sync_channel(queue_len);
         let thread = |source| file::io("start a thread for", &path)(source);
-        let teller = Teller::start(config.tell_together).map_err(thread)?;
+        let completion_thread = CompletionThread::start(config.tell_together).map_err(thread)?;
         let backlog = Arc::new(Backlog::default());
         let mut carrying = Carrying::after(carried);
         if found.reached != carried {
@@ -223,7 +223,7 @@ impl SqliteStore {
             jobs,
             database: in_place,
             log: None,
-            teller: teller.clone(),
+            completion_thread: completion_thread.clone(),
             journal,
             journal_noted: None,
             id,
@@ -249,7 +249,7 @@ impl SqliteStore {
             stats: Arc::clone(&config.stats),
             places,
             jobs: Mutex::new(Some(jobs_tx)),
-            teller,
+            completion_thread,
             backlog,
             healthy,
             readers: Arc::new(Semaphore::new(readers)),
@@ -390,7 +390,7 @@ impl Shared {
             }
         };
         let refused = Err(StoreError::Unavailable { act: "write after the end" });
-        self.teller.tell(vec![(job.completion, refused)]);
+        self.completion_thread.tell(vec![(job.completion, refused)]);
     }
 
     fn read<T>(

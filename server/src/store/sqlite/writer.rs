@@ -27,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use self::log::{Checkpoint, checkpoint};
 use super::backlog::Backlog;
 use super::carrying::Carrying;
+use super::completion::CompletionThread;
 use super::desk::{Desk, Memory};
 use super::fault::Fault;
 use super::file;
@@ -34,7 +35,6 @@ use super::file::InPlace;
 use super::gaps::Walk;
 use super::journal::{Journal, StoreId};
 use super::mark::MarkFile;
-use super::teller::Teller;
 use crate::clock::Clock;
 use crate::privacy::seal::Sealer;
 use crate::store::{Completion, StoreStats, Write, Wrote};
@@ -110,7 +110,7 @@ pub(super) struct Writer {
     pub(super) stats: Arc<dyn StoreStats>,
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) jobs: Receiver<Job>,
-    pub(super) teller: Teller,
+    pub(super) completion_thread: CompletionThread,
     pub(super) database: InPlace,
     /// Its log, once there is one.
     pub(super) log: Option<InPlace>,
@@ -298,7 +298,7 @@ impl Writer {
         }
         if let Some(job) = alone {
             let outcome = self.outside(job.work);
-            self.teller.tell(vec![(job.completion, outcome)]);
+            self.completion_thread.tell(vec![(job.completion, outcome)]);
             drop(job.permit);
         }
         self.count_waiting();

@@ -55,7 +55,7 @@ impl Writer {
             }
             Err(fault) => vec![Err(self.fail(fault)); len],
         };
-        self.teller.tell(completions.into_iter().zip(outcomes).collect());
+        self.completion_thread.tell(completions.into_iter().zip(outcomes).collect());
         drop(permits);
     }
 

@@ -1,5 +1,6 @@
-//! Who runs the completions of a batch: the writer itself where there are few, a thread of its own
-//! where telling them would keep the next batch waiting. Either way in the order of the queue.
+//! Who runs the completions of a batch: the writer itself where there are few, the completion
+//! thread where running them would keep the next batch waiting. Either way in the order of the
+//! queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,16 +21,16 @@ pub(super) type Completions = Vec<(Completion, Result<(), StoreError>)>;
 /// Runs what tells some completions, and does once what all of them lead to.
 pub type TellTogether = fn(&mut dyn FnMut());
 
-/// The way to both.
+/// The way to the completion thread, and to what the writer runs itself.
 #[derive(Clone)]
-pub(super) struct Teller {
+pub(super) struct CompletionThread {
     together: TellTogether,
     batches: SyncSender<Completions>,
     /// Batches that the thread has not told yet: later ones must not go before them.
     under_way: Arc<AtomicUsize>,
 }
 
-impl Teller {
+impl CompletionThread {
     /// # Errors
     /// If there is no thread to be had.
     pub(super) fn start(together: TellTogether) -> std::io::Result<Self> {
