@@ -5,7 +5,7 @@
 //! Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
 //! Opened by the assembly; used by hub, api and auth through the trait `Store`.
 
-mod backlog;
+mod memtable;
 mod beside;
 mod carrying;
 mod cleanup;
@@ -41,12 +41,12 @@ use protocol::ids::ConversationId;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use self::backlog::{Backlog, Waiting};
 use self::carrying::Carrying;
 use self::completion::CompletionThread;
 use self::copy::LogTurn;
 use self::desk::Memory;
 use self::mark::{Mark, MarkFile};
+use self::memtable::{Memtable, Waiting};
 use self::opening::Opened;
 use self::short::Short;
 use self::writer::{Job, Rate, Work, Writer};
@@ -130,7 +130,7 @@ struct Shared {
     jobs: Mutex<Option<SyncSender<Job>>>,
     completion_thread: CompletionThread,
     /// What is acked and not in the file yet.
-    backlog: Arc<Backlog>,
+    memtable: Arc<Memtable>,
     healthy: Arc<AtomicBool>,
     readers: Arc<Semaphore>,
     /// Idle connections; at most as many as there are permits.
@@ -202,12 +202,12 @@ impl SqliteStore {
         let (jobs_tx, jobs) = sync_channel(queue_len);
         let thread = |source| file::io("start a thread for", &path)(source);
         let completion_thread = CompletionThread::start(config.tell_together).map_err(thread)?;
-        let backlog = Arc::new(Backlog::default());
+        let memtable = Arc::new(Memtable::default());
         let mut carrying = Carrying::after(carried);
         if found.reached != carried {
             let waiting = opening::waiting(folder, alone.as_ref(), &found)?;
             carrying.waits(found.reached, waiting.len(), clock.instant());
-            backlog.add(waiting.into_iter());
+            memtable.add(waiting.into_iter());
         }
         let healthy = Arc::new(AtomicBool::new(connection.is_some()));
         let places = Arc::new(Semaphore::new(queue_len));
@@ -230,7 +230,7 @@ impl SqliteStore {
             commits,
             mark: MarkFile::begin(folder, Mark { id, commits, in_file, journal: found.reached }),
             alone: Arc::clone(&alone),
-            backlog: Arc::clone(&backlog),
+            memtable: Arc::clone(&memtable),
             carrying,
             memory: Memory::new(),
             rate: Rate::new(clock.instant()),
@@ -250,7 +250,7 @@ impl SqliteStore {
             places,
             jobs: Mutex::new(Some(jobs_tx)),
             completion_thread,
-            backlog,
+            memtable,
             healthy,
             readers: Arc::new(Semaphore::new(readers)),
             idle: Mutex::new(idle),
@@ -343,8 +343,8 @@ impl SqliteStore {
         conversation: ConversationId,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        // Looked for first: what has left the backlog by then is in the file.
-        self.read_with(act, self.shared.backlog.of(conversation), read).await
+        // Looked for first: what has left the memtable by then is in the file.
+        self.read_with(act, self.shared.memtable.of(conversation), read).await
     }
 
     async fn read_with<T: Send + 'static>(

@@ -4,25 +4,25 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::backlog::{Backlog, Half};
 use super::desk::Desk;
 use super::fault::Fault;
 use super::journal::Reached;
+use super::memtable::{Half, Memtable};
 
 /// What of the journal is on its way into the database.
 #[derive(Default)]
 pub(super) struct Carrying {
-    /// What the backlog has turned; all of it is in one transaction, which may be open.
-    pub(super) turned: Vec<Turned>,
+    /// What the memtable has rotated; all of it is in one transaction, which may be open.
+    pub(super) rotated: Vec<Rotated>,
     /// Up to where the database has everything once that is committed, and has it now.
     pub(super) reached: Reached,
     pub(super) carried: Reached,
-    /// What the backlog has not turned yet, and since when.
+    /// What the memtable has not rotated yet, and since when.
     pub(super) young_rows: usize,
     pub(super) young_since: Option<Instant>,
 }
 
-pub(super) struct Turned {
+pub(super) struct Rotated {
     pub(super) half: Arc<Half>,
     order: Vec<usize>,
     /// So many of them are in the open transaction.
@@ -35,7 +35,7 @@ impl Carrying {
         Self { reached: carried, carried, ..Self::default() }
     }
 
-    /// So many rows of the journal lie in the backlog, up to here.
+    /// So many rows of the journal lie in the memtable, up to here.
     pub(super) fn waits(&mut self, reached: Reached, rows: usize, now: Instant) {
         self.reached = reached;
         self.young_rows = rows;
@@ -43,13 +43,13 @@ impl Carrying {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.young_rows == 0 && self.turned.is_empty()
+        self.young_rows == 0 && self.rotated.is_empty()
     }
 
-    pub(super) fn turn(&mut self, backlog: &Backlog) {
+    pub(super) fn rotate(&mut self, memtable: &Memtable) {
         if self.young_rows > 0 {
-            let half = backlog.turn();
-            self.turned.push(Turned { order: half.in_order(), half, done: 0 });
+            let half = memtable.rotate();
+            self.rotated.push(Rotated { order: half.in_order(), half, done: 0 });
         }
         self.young_rows = 0;
         self.young_since = None;
@@ -58,7 +58,7 @@ impl Carrying {
     /// Puts at most so many rows into the open transaction. How many that were.
     pub(super) fn carry(&mut self, desk: &mut Desk<'_>, rows_max: usize) -> Result<usize, Fault> {
         let mut carried = 0;
-        for Turned { half, order, done } in &mut self.turned {
+        for Rotated { half, order, done } in &mut self.rotated {
             let left = order.get(*done..).unwrap_or_default();
             let slice = left.get(..rows_max - carried).unwrap_or(left);
             desk.carry_over(slice.iter().filter_map(|number| half.row(*number)))?;
@@ -69,11 +69,11 @@ impl Carrying {
     }
 
     pub(super) fn is_all_carried(&self) -> bool {
-        self.turned.iter().all(|turned| turned.done == turned.order.len())
+        self.rotated.iter().all(|rotated| rotated.done == rotated.order.len())
     }
 
     /// The transaction is no more, and nothing of it stored.
     pub(super) fn begin_anew(&mut self) {
-        self.turned.iter_mut().for_each(|turned| turned.done = 0);
+        self.rotated.iter_mut().for_each(|rotated| rotated.done = 0);
     }
 }

@@ -229,7 +229,7 @@ impl Journal {
         self.place.holds()
     }
 
-    /// How far it is written since the last turn or restart, if anything was.
+    /// How far it is written since the last rotation or restart, if anything was.
     pub(super) fn written(&self) -> Option<Reached> {
         self.written.then_some(self.reached)
     }
@@ -284,7 +284,7 @@ impl Journal {
     }
 
     /// Goes on in the other half, of which the database has everything. Gives how far the epoch went that ended.
-    pub(super) fn turn(&mut self) -> Reached {
+    pub(super) fn rotate(&mut self) -> Reached {
         let ended = self.reached;
         self.begin();
         ended
@@ -404,12 +404,12 @@ mod tests {
         append(&mut journal, 1..4);
         append(&mut journal, 4..6);
         assert_eq!(found(folder, five), (vec![1, 2, 3, 4, 5], 6));
-        let six = journal.turn();
+        let six = journal.rotate();
         assert_eq!(six.epoch, 6);
         append(&mut journal, 6..8);
         assert_eq!(found(folder, five), (vec![1, 2, 3, 4, 5, 6, 7], 7));
         assert_eq!(found(folder, six), (vec![6, 7], 7));
-        let seven = journal.turn();
+        let seven = journal.rotate();
         let eight = append(&mut journal, 8..9);
         let rows = (vec![6, 7, 8], 8);
         assert_eq!(found(folder, six), rows, "what lay below it is of another epoch");
@@ -434,7 +434,7 @@ mod tests {
         let folder = folder.path();
         let mut journal = Journal::open(folder, ID, in_epoch(1)).unwrap();
         append(&mut journal, 1..3);
-        let two = journal.turn();
+        let two = journal.rotate();
         let older = std::fs::read(path(folder)).unwrap();
         append(&mut journal, 3..5);
         let old = std::fs::read(path(folder)).unwrap();
@@ -493,7 +493,7 @@ mod tests {
         for seq in [1, 4, 7] {
             append(&mut journal, seq..seq + 3);
         }
-        journal.turn();
+        journal.rotate();
         append(&mut journal, 10..12);
         append(&mut journal, 12..13);
         let end = append(&mut journal, 13..17);
@@ -553,7 +553,7 @@ mod tests {
         assert!(journal.is_filling());
         assert!(!fits(&mut journal));
         append(&mut journal, 2..3);
-        journal.turn();
+        journal.rotate();
         assert!(!journal.is_filling());
         assert!(fits(&mut journal));
         assert_eq!(std::fs::metadata(path(folder.path())).unwrap().len(), FILE_BYTES);

@@ -102,8 +102,8 @@ impl Transcript for SqliteStore {
         tenant: TenantId,
         conversations: &[ConversationId],
     ) -> Result<Vec<NewestRow>> {
-        // Looked for first: what has left the backlog by then is in the file.
-        let waiting = conversations.iter().map(|id| (*id, self.shared.backlog.of(*id)));
+        // Looked for first: what has left the memtable by then is in the file.
+        let waiting = conversations.iter().map(|id| (*id, self.shared.memtable.of(*id)));
         let waiting: Vec<_> = waiting.collect();
         self.read("read what is newest", move |reader| {
             let rows = waiting.iter().map(|(conversation, waiting)| {

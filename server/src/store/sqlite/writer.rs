@@ -25,7 +25,6 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::log::{Checkpoint, checkpoint};
-use super::backlog::Backlog;
 use super::carrying::Carrying;
 use super::completion::CompletionThread;
 use super::desk::{Desk, Memory};
@@ -35,6 +34,7 @@ use super::file::InPlace;
 use super::gaps::Walk;
 use super::journal::{Journal, StoreId};
 use super::mark::MarkFile;
+use super::memtable::Memtable;
 use crate::clock::Clock;
 use crate::privacy::seal::Sealer;
 use crate::store::{Completion, StoreStats, Write, Wrote};
@@ -124,7 +124,7 @@ pub(super) struct Writer {
     pub(super) mark: MarkFile,
     /// Whoever reads alone while there is no room for more.
     pub(super) alone: Arc<Mutex<Option<Connection>>>,
-    pub(super) backlog: Arc<Backlog>,
+    pub(super) memtable: Arc<Memtable>,
     pub(super) carrying: Carrying,
     pub(super) memory: Memory,
     pub(super) rate: Rate,

@@ -11,9 +11,9 @@ use super::{Desk, Home, Known, Place};
 use crate::privacy::envelope::Placed;
 use crate::store::feed::kind;
 use crate::store::sealed;
-use crate::store::sqlite::backlog::Backlog;
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::feed::Changed;
+use crate::store::sqlite::memtable::Memtable;
 use crate::store::sqlite::row::MessageRow;
 use crate::store::{StoreError, Wrote};
 
@@ -35,7 +35,7 @@ impl Desk<'_> {
     pub(in crate::store::sqlite) fn place_of(
         &mut self,
         placed: &Placed,
-        backlog: &Backlog,
+        memtable: &Memtable,
     ) -> Result<Option<Place>, Fault> {
         let envelope = placed.envelope();
         let (tag, conversation) = (envelope.tag(), envelope.conversation());
@@ -46,7 +46,7 @@ impl Desk<'_> {
         }
         let home = match self.memory.conversations.get_mut(&conversation) {
             Some(home) => home,
-            None => match self.read_home(conversation, backlog)? {
+            None => match self.read_home(conversation, memtable)? {
                 Some(home) => home,
                 None => return Ok(None),
             },
@@ -69,10 +69,10 @@ impl Desk<'_> {
     pub(super) fn read_home(
         &mut self,
         conversation: ConversationId,
-        backlog: &Backlog,
+        memtable: &Memtable,
     ) -> Result<Option<&mut Home>, Fault> {
         let Some(home) = self.home(conversation)? else { return Ok(None) };
-        let seq_last = home.seq_last.max(backlog.seq_last(conversation).unwrap_or(Seq(0)));
+        let seq_last = home.seq_last.max(memtable.seq_last(conversation).unwrap_or(Seq(0)));
         self.memory.conversations.insert(conversation, Home { seq_last, ..home });
         Ok(self.memory.conversations.get_mut(&conversation))
     }

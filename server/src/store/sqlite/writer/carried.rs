@@ -75,9 +75,9 @@ impl Writer {
     pub(super) fn carry_over(&mut self, rows: usize) {
         let began = self.clock.instant();
         if !self.in_transaction() {
-            self.carrying.turn(&self.backlog);
+            self.carrying.rotate(&self.memtable);
             if let Some(journal) = &mut self.journal {
-                self.carrying.reached = journal.turn();
+                self.carrying.reached = journal.rotate();
             }
         }
         match self.carry_slice(rows) {
@@ -143,7 +143,7 @@ impl Writer {
         }
     }
 
-    /// Commits. Everything that was turned is in the database now.
+    /// Commits. Everything that was rotated is in the database now.
     pub(super) fn end(&mut self, steps: &mut Steps) -> Result<(), Fault> {
         let before = self.clock.instant();
         let commits = self.commits + 1;
@@ -162,7 +162,7 @@ impl Writer {
         self.memory.generation = generation;
         self.mark.committed(commits, carried);
         self.log_pages += PAGES_OF_A_COMMIT;
-        self.backlog.carried(self.carrying.turned.drain(..).map(|turned| turned.half));
+        self.memtable.carried(self.carrying.rotated.drain(..).map(|rotated| rotated.half));
         steps.sync = self.clock.instant().saturating_duration_since(before);
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Writer {
         refused: &[Option<SealError>],
         steps: &mut Steps,
     ) -> Result<Vec<Result<(), StoreError>>, Fault> {
-        self.carrying.turn(&self.backlog);
+        self.carrying.rotate(&self.memtable);
         if let Some(reached) = self.journal.as_ref().and_then(Journal::written) {
             self.carrying.reached = reached;
         }

@@ -139,7 +139,7 @@ impl Writer {
         steps.sync = synced.saturating_duration_since(before);
         self.carrying.young_since.get_or_insert(synced);
         self.carrying.young_rows += rows.len();
-        self.backlog.add(rows.iter().map(|sealed| (sealed.conversation(), sealed.row())));
+        self.memtable.add(rows.iter().map(|sealed| (sealed.conversation(), sealed.row())));
         Ok(true)
     }
 
@@ -156,7 +156,7 @@ impl Writer {
             let Work::Writes(writes, _) = work else { return Ok(None) };
             for write in writes {
                 let Write::Message(placed) = write else { return Ok(None) };
-                let Some(place) = desk.place_of(placed, &self.backlog)? else { return Ok(None) };
+                let Some(place) = desk.place_of(placed, &self.memtable)? else { return Ok(None) };
                 // Destroyed, damaged, or not made yet: the other way finds out which.
                 let Ok(Some(body)) = sealed::seal_message(sealer, placed) else { return Ok(None) };
                 rows.push(Sealed { placed, place, body });

@@ -1,5 +1,5 @@
-//! Messages that are synced in the journal and not yet in the database: readers find them here, and from here they
-//! are carried over.
+//! The memtable: messages that are synced in the journal and not yet in the database. Readers find
+//! them here, and from here they are carried over.
 //!
 //! They lie as they do in the journal, sealed, so that the destruction of a key takes them too.
 
@@ -15,7 +15,7 @@ use super::row::MessageRow;
 
 /// Shared by the writer, who fills and empties it, and the readers.
 #[derive(Debug, Default)]
-pub(super) struct Backlog(Mutex<Halves>);
+pub(super) struct Memtable(Mutex<Halves>);
 
 #[derive(Debug, Default)]
 struct Halves {
@@ -26,7 +26,7 @@ struct Halves {
     spare: Half,
 }
 
-/// What came between two turns.
+/// What came between two rotations.
 #[derive(Debug, Default)]
 pub(super) struct Half {
     /// Encoded rows, one after the other.
@@ -41,7 +41,7 @@ struct Entry {
     at: usize,
     /// The one before it of the same conversation.
     before: Option<usize>,
-    /// The place in the database's index.
+    /// The rowid of the conversation, by which the database's index begins.
     conversation: i64,
     seq: Seq,
 }
@@ -106,7 +106,7 @@ impl Half {
     }
 }
 
-impl Backlog {
+impl Memtable {
     /// These are synced; within a conversation in the order of their places.
     pub(super) fn add<'r>(&self, rows: impl Iterator<Item = (ConversationId, MessageRow<'r>)>) {
         let young = &mut self.0.lock().young;
@@ -129,8 +129,8 @@ impl Backlog {
         halves.young.seq_last(conversation).or_else(old)
     }
 
-    /// What came since the last turn is being carried over from now on.
-    pub(super) fn turn(&self) -> Arc<Half> {
+    /// What came since the last rotation is being carried over from now on.
+    pub(super) fn rotate(&self) -> Arc<Half> {
         let halves = &mut *self.0.lock();
         let spare = std::mem::take(&mut halves.spare);
         let old = Arc::new(std::mem::replace(&mut halves.young, spare));
@@ -138,12 +138,12 @@ impl Backlog {
         old
     }
 
-    /// All that was turned, which is these, is in the database.
-    pub(super) fn carried(&self, turned: impl Iterator<Item = Arc<Half>>) {
+    /// All that was rotated, which is these, is in the database.
+    pub(super) fn carried(&self, rotated: impl Iterator<Item = Arc<Half>>) {
         let gone = std::mem::take(&mut self.0.lock().old);
         drop(gone);
         // Nobody else holds one: readers copy.
-        let spare = turned.filter_map(Arc::into_inner).last().map(Half::emptied);
+        let spare = rotated.filter_map(Arc::into_inner).last().map(Half::emptied);
         if let Some(spare) = spare {
             self.0.lock().spare = spare;
         }
