@@ -39,7 +39,7 @@ enum Until {
     /// Synced in the journal, where acks come from.
     Acked,
     /// In the database as well, with a transaction of its own for each batch.
-    Carried,
+    Checkpointed,
 }
 
 /// Measures messages that are committed alone, by 64 and by 512; each is acked once all are synced.
@@ -47,7 +47,7 @@ pub fn measure(meter: &mut impl Meter) {
     of(meter, Case::new("message-alone"), Until::Acked);
     of(meter, Case::new("message-of-64").each(64), Until::Acked);
     of(meter, Case::new("message-of-512").each(512), Until::Acked);
-    of(meter, Case::new("message-of-512-into-the-database").each(512), Until::Carried);
+    of(meter, Case::new("message-of-512-into-the-database").each(512), Until::Checkpointed);
 }
 
 fn of(meter: &mut impl Meter, case: Case, until: Until) {
@@ -63,9 +63,9 @@ fn of(meter: &mut impl Meter, case: Case, until: Until) {
         let mut version = 1;
         let act = move |lined_up| {
             disk.commit(lined_up);
-            if until == Until::Carried {
+            if until == Until::Checkpointed {
                 version += 1;
-                disk.carry(version);
+                disk.checkpoint(version);
             }
         };
         (prepare, act)
@@ -110,9 +110,9 @@ impl Turnstile {
 impl StoreStats for Turnstile {
     fn committed(&self, _: &Committed) {}
 
-    fn carried(&self, _: Duration) {}
-
     fn checkpointed(&self, _: Duration) {}
+
+    fn wal_checkpointed(&self, _: Duration) {}
 
     fn failed(&self, op: StoreOp) {
         unreachable!("the store failed: {op:?}");
@@ -205,7 +205,7 @@ impl Disk {
     }
 
     /// Writes something that the journal does not take: everything that is in it goes into the database first.
-    fn carry(&self, version: u64) {
+    fn checkpoint(&self, version: u64) {
         let told = self.committed_tx.clone();
         let header = ConversationRow { version, ..header(0) };
         self.slot().write(

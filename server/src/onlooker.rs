@@ -38,7 +38,7 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens the file without its log: what was carried into it.
+/// Opens the file without its log: what was moved into it.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -140,9 +140,10 @@ mod tests {
         assert_eq!(alone.query_row("SELECT count(*) FROM t", [], |row| row.get(0)), Ok(0_i64));
     }
 
-    /// What a kill leaves in the middle of carrying: the first page is there, and those by which the file grows are not.
+    /// What a kill leaves in the middle of a WAL checkpoint: the first page is there, and those by
+    /// which the file grows are not.
     #[test]
-    fn a_file_in_the_middle_of_carrying_is_read_without_its_log() {
+    fn a_file_in_the_middle_of_a_wal_checkpoint_is_read_without_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.sqlite");
         let file = Connection::open(&path).unwrap();

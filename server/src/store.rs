@@ -409,8 +409,9 @@ pub trait Records: Send + Sync {
         all("list tags", self, vec![is("tenant", tenant)]).await
     }
 
-    /// What changed in an Organization after a position, in the order of the commits: from when a [`FeedReaderRow`] of
-    /// it is made. What was said is there once it is carried out of the journal, about a second later at most.
+    /// What changed in an Organization after a position, in the order of the commits: from when a
+    /// [`FeedReaderRow`] of it is made. What was said is there once it is checkpointed out of the
+    /// journal, about a second later at most.
     async fn feed(&self, tenant: TenantId, after: u64, limit: u16) -> Result<Vec<FeedEvent>>;
     /// The position of the newest event of all Organizations.
     async fn feed_end(&self) -> Result<u64>;

@@ -200,16 +200,18 @@ impl KeyFile {
                 .execute_batch(&format!("BEGIN; {BIND} PRAGMA user_version = {FORMAT}; COMMIT;"))
                 .map_err(file_error("bring it to this version"))?;
         }
-        // A log that cannot be carried over now is carried over later.
-        let carried = file.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = carried {
+        // A log that cannot be checkpointed now is checkpointed later.
+        let checkpointed =
+            file.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpointed {
             tracing::debug!(%error, "the keys' log stays");
         }
         file.in_file = file.generation_in_file().unwrap_or_default();
         Ok(file)
     }
 
-    /// What the file has without its log; nothing where it cannot be read without, as in the middle of carrying.
+    /// What the file has without its log; nothing where it cannot be read without, as in the middle
+    /// of a WAL checkpoint.
     fn generation_in_file(&self) -> Option<u64> {
         let file = onlooker::open_without_log(&sqlite_path(&self.folder)).ok()?;
         file.query_row("SELECT generation FROM meta", [], |row| row.get(0)).ok()

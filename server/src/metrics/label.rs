@@ -258,7 +258,7 @@ labels! {
     File {
         /// The database.
         Database = "database",
-        /// Its log: changes that are not carried into it yet.
+        /// Its log: changes that are not moved into it yet.
         Log = "log",
         /// The journal of messages.
         Journal = "journal",
@@ -301,9 +301,9 @@ labels! {
     WriteOp {
         /// A group commit.
         Commit = "commit",
-        /// A slice of the journal, carried into the database.
+        /// A slice of the journal, moved into the database.
         Carry = "carry",
-        /// The log's pages, carried into the file.
+        /// The log's pages, moved into the file.
         Checkpoint = "checkpoint",
         /// Keys that a commit needs.
         Keys = "keys",
@@ -314,9 +314,9 @@ labels! {
     StoreOp {
         /// A group commit.
         Commit = "commit",
-        /// A slice of the journal, carried into the database.
+        /// A slice of the journal, moved into the database.
         Carry = "carry",
-        /// The log's pages, carried into the file.
+        /// The log's pages, moved into the file.
         Checkpoint = "checkpoint",
         /// A read.
         Read = "read",

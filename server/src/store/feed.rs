@@ -1,8 +1,9 @@
 //! The feed: what changed in an Organization, in the order of the commits, for those who read it.
 //!
-//! An event says that something changed, never what it says: kind, id, version or seq. Its reader asks for the thing
-//! itself, through the read gate. It is written in the transaction of the change; a message gets its own when the
-//! journal is carried over. Organizations without a reader have none.
+//! An event says that something changed, never what it says: kind, id, version or seq. Its reader
+//! asks for the thing itself, through the read gate. It is written in the transaction of the
+//! change; a message gets its own when the journal is checkpointed. Organizations without a reader
+//! have none.
 
 use protocol::ids::{SiteId, TenantId};
 use protocol::time::{Day, UnixMillis};

@@ -127,7 +127,7 @@ pub const TABLES: &[Place] = &[
     },
     Place {
         name: "meta",
-        about: "the file itself: its version of the keys, how far the journal is carried over, the latest trusted time",
+        about: "the file itself: its version of the keys, how far the journal is checkpointed, the latest trusted time",
         open: "id generation keys_mark high_water pulse destroyed_by journal_epoch store_id \
             commits journal_batches journal_rows journal_sum journal_need in_file",
         ..Place::OPEN
@@ -138,9 +138,9 @@ pub const TABLES: &[Place] = &[
 pub const ELSEWHERE: &[Place] = &[
     elsewhere(
         "livehelp.journal",
-        "messages that are acked and not carried into the database yet, bodies sealed; carried over within about a second",
-        "carried over before the database forgets, then overwritten",
-        "carried over before the database forgets, then overwritten",
+        "messages that are acked and not in the database yet, bodies sealed; checkpointed within about a second",
+        "checkpointed before the database forgets, then overwritten",
+        "checkpointed before the database forgets, then overwritten",
     ),
     elsewhere(
         "livehelp.sqlite-wal",

@@ -7,7 +7,7 @@
 
 mod memtable;
 mod beside;
-mod carrying;
+mod checkpointer;
 mod cleanup;
 mod copy;
 mod desk;
@@ -41,7 +41,7 @@ use protocol::ids::ConversationId;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use self::carrying::Carrying;
+use self::checkpointer::Checkpointer;
 use self::completion::CompletionThread;
 use self::copy::LogTurn;
 use self::desk::Memory;
@@ -102,7 +102,7 @@ impl Default for SqliteConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileBytes {
     pub database: u64,
-    /// What is not carried into the database yet.
+    /// What is not moved into the database yet.
     pub log: u64,
     /// Of full size from the start.
     pub journal: u64,
@@ -183,7 +183,7 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let opened = opening::open(folder, &*sealer, clock.now())?;
-        let Opened { connection, alone, id, commits, carried, found, in_file } = opened;
+        let Opened { connection, alone, id, commits, checkpointed, found, in_file } = opened;
         let path = file::database_path(folder);
         let in_place = file::InPlace::of(path.clone()).map_err(file::io("look at", &path))?;
         let bytes = File::options().read(true).write(true).open(&path);
@@ -203,15 +203,16 @@ impl SqliteStore {
         let thread = |source| file::io("start a thread for", &path)(source);
         let completion_thread = CompletionThread::start(config.tell_together).map_err(thread)?;
         let memtable = Arc::new(Memtable::default());
-        let mut carrying = Carrying::after(carried);
-        if found.reached != carried {
+        let mut checkpointer = Checkpointer::after(checkpointed);
+        if found.reached != checkpointed {
             let waiting = opening::waiting(folder, alone.as_ref(), &found)?;
-            carrying.waits(found.reached, waiting.len(), clock.instant());
+            checkpointer.waits(found.reached, waiting.len(), clock.instant());
             memtable.add(waiting.into_iter());
         }
         let healthy = Arc::new(AtomicBool::new(connection.is_some()));
         let places = Arc::new(Semaphore::new(queue_len));
-        let journal = connection.as_ref().and_then(|_| file::make_journal(folder, id, carried));
+        let journal =
+            connection.as_ref().and_then(|_| file::make_journal(folder, id, checkpointed));
         let alone = Arc::new(Mutex::new(alone));
         let mut writer = Writer {
             folder: folder.to_owned(),
@@ -231,7 +232,7 @@ impl SqliteStore {
             mark: MarkFile::begin(folder, Mark { id, commits, in_file, journal: found.reached }),
             alone: Arc::clone(&alone),
             memtable: Arc::clone(&memtable),
-            carrying,
+            checkpointer,
             memory: Memory::new(),
             rate: Rate::new(clock.instant()),
             log_pages: 0,
@@ -240,7 +241,7 @@ impl SqliteStore {
             queue_len,
             bytes: Arc::clone(&bytes),
         };
-        // Before anybody reads: what is read cannot be carried into the file.
+        // Before anybody reads: what is read cannot be moved into the file.
         writer.note_use();
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),

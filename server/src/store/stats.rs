@@ -24,10 +24,10 @@ pub struct Committed {
 pub trait StoreStats: Send + Sync + std::fmt::Debug {
     /// A batch is on disk.
     fn committed(&self, batch: &Committed);
-    /// A slice of the journal was carried into the database.
-    fn carried(&self, took: Duration);
-    /// The log's pages were carried into the file.
+    /// A checkpoint: a slice of the journal was moved into the database.
     fn checkpointed(&self, took: Duration);
+    /// A WAL checkpoint: the log's pages were moved into the file.
+    fn wal_checkpointed(&self, took: Duration);
     /// Something was not done.
     fn failed(&self, op: StoreOp);
     /// A question was answered.
@@ -45,9 +45,9 @@ pub struct NoStats;
 impl StoreStats for NoStats {
     fn committed(&self, _: &Committed) {}
 
-    fn carried(&self, _: Duration) {}
-
     fn checkpointed(&self, _: Duration) {}
+
+    fn wal_checkpointed(&self, _: Duration) {}
 
     fn failed(&self, _: StoreOp) {}
 
@@ -68,11 +68,11 @@ impl StoreStats for Metrics {
         }
     }
 
-    fn carried(&self, took: Duration) {
+    fn checkpointed(&self, took: Duration) {
         self.store_write_duration_seconds.of(WriteOp::Carry).observe(took);
     }
 
-    fn checkpointed(&self, took: Duration) {
+    fn wal_checkpointed(&self, took: Duration) {
         self.store_write_duration_seconds.of(WriteOp::Checkpoint).observe(took);
     }
 

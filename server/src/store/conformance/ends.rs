@@ -219,7 +219,7 @@ pub(super) async fn the_feed_has_what_changed_in_its_order(store: &dyn Store) {
     let World { tenant, site, visitor, conversation, .. } = world;
     let before = store.feed_end().await.unwrap();
     store.write(vec![Write::Message(world.message(1, "nobody reads yet"))]).await.unwrap();
-    // Whatever waits in a journal is carried over before this.
+    // Whatever waits in a journal is checkpointed before this.
     let row = FeedReaderRow { tenant, reader: "hook".to_owned(), created_at: NOW };
     let after = store.feed_end().await.unwrap();
     let opens = || store.change(vec![Change::create(row.clone())]);

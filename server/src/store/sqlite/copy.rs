@@ -262,7 +262,10 @@ impl SqliteStore {
             return Err(OpenError::Corrupt { path, source: None });
         };
         let (id, commits) = (known.id, known.commits);
-        MarkFile::begin(folder, Mark { id, commits, in_file: commits, journal: known.carried });
+        MarkFile::begin(
+            folder,
+            Mark { id, commits, in_file: commits, journal: known.checkpointed },
+        );
         Ok(())
     }
 

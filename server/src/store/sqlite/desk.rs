@@ -160,7 +160,7 @@ impl Desk<'_> {
     pub(super) fn note(
         &self,
         (commits, in_file): (u64, u64),
-        carried: &Reached,
+        checkpointed: &Reached,
         need: Need,
         generation: u64,
     ) -> Result<(), Fault> {
@@ -170,10 +170,10 @@ impl Desk<'_> {
                  generation = max(generation, ?7), in_file = ?8",
             params![
                 commits,
-                carried.epoch,
-                carried.batches,
-                carried.rows,
-                carried.sum,
+                checkpointed.epoch,
+                checkpointed.batches,
+                checkpointed.rows,
+                checkpointed.sum,
                 need.code(),
                 generation,
                 in_file

@@ -330,8 +330,8 @@ pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
 }
 
 /// The journal, to go on after what the database has; without room for it there is none, and that is said.
-pub(super) fn make_journal(folder: &Path, id: StoreId, carried: Reached) -> Option<Journal> {
-    match Journal::open(folder, id, carried) {
+pub(super) fn make_journal(folder: &Path, id: StoreId, checkpointed: Reached) -> Option<Journal> {
+    match Journal::open(folder, id, checkpointed) {
         Ok(journal) => Some(journal),
         Err(error) => {
             tracing::warn!(error = %error, "no room for the journal; each batch is a transaction");

@@ -1,11 +1,12 @@
-//! The journal: where a batch of messages is synced before it is acked, and from where it is carried into the
-//! database later, many batches in one transaction.
+//! The journal: where a batch of messages is synced before it is acked, and from where it is moved
+//! into the database later, many batches in one transaction.
 //!
-//! A file of fixed size, written over and over, so that a sync moves the bytes of a batch and nothing else. Its head
-//! says whose it is; then it has two halves, for the epochs in turn: while one is carried over, the other is written. Each
-//! batch names its epoch, its number in it and the sum of the batch before it, across epochs too, so that one that is missing is
-//! missed. The database knows up to which batch it has everything, and what is later is read from here at start.
-//! Bodies are sealed, as in the database.
+//! A file of fixed size, written over and over, so that a sync moves the bytes of a batch and
+//! nothing else. Its head says whose it is; then it has two halves, for the epochs in turn: while
+//! one is checkpointed, the other is written. Each batch names its epoch, its number in it and the
+//! sum of the batch before it, across epochs too, so that one that is missing is missed. The
+//! database knows up to which batch it has everything, and what is later is read from here at
+//! start. Bodies are sealed, as in the database.
 
 mod found;
 
@@ -55,7 +56,7 @@ pub(super) struct Known {
     pub(super) id: StoreId,
     pub(super) commits: u64,
     /// Up to here it has everything.
-    pub(super) carried: Reached,
+    pub(super) checkpointed: Reached,
     pub(super) need: Need,
 }
 
@@ -200,7 +201,7 @@ impl Journal {
     ///
     /// # Errors
     /// If there is no room for it.
-    pub(super) fn open(folder: &Path, id: StoreId, carried: Reached) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, id: StoreId, checkpointed: Reached) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -214,11 +215,12 @@ impl Journal {
             // Written, not only reserved: the first sync over a reserved block has to sync its place as well.
             blank(&file, 0, FILE_BYTES)?;
             file.set_len(FILE_BYTES)?;
-            file.write_all_at(&FileHead::bytes(&id, carried.epoch), 0)?;
+            file.write_all_at(&FileHead::bytes(&id, checkpointed.epoch), 0)?;
             file.sync_all()?;
             File::open(folder)?.sync_all()?;
         }
-        let reached = Reached { epoch: carried.epoch + 1, batches: 0, rows: 0, ..carried };
+        let reached =
+            Reached { epoch: checkpointed.epoch + 1, batches: 0, rows: 0, ..checkpointed };
         let half = half_of(reached.epoch);
         let place = InPlace::of(path(folder))?;
         Ok(Self { file, place, id, reached, half, used: 0, written: false, batch: Vec::new() })
@@ -234,7 +236,7 @@ impl Journal {
         self.written.then_some(self.reached)
     }
 
-    /// Whether so much is written that it should be carried over.
+    /// Whether so much is written that a checkpoint is due.
     pub(super) fn is_filling(&self) -> bool {
         self.used > HALF_BYTES / 2
     }
@@ -376,16 +378,16 @@ mod tests {
         Reached { epoch, ..Reached::default() }
     }
 
-    fn known(carried: Reached) -> Known {
-        Known { id: ID, commits: 1, carried, need: Need::InUse }
+    fn known(checkpointed: Reached) -> Known {
+        Known { id: ID, commits: 1, checkpointed, need: Need::InUse }
     }
 
-    fn find_after(folder: &Path, carried: Reached) -> Result<Found, JournalFault> {
-        find(folder, &known(carried), None).unwrap()
+    fn find_after(folder: &Path, checkpointed: Reached) -> Result<Found, JournalFault> {
+        find(folder, &known(checkpointed), None).unwrap()
     }
 
-    fn found(folder: &Path, carried: Reached) -> (Vec<u64>, u64) {
-        let found = find_after(folder, carried).unwrap();
+    fn found(folder: &Path, checkpointed: Reached) -> (Vec<u64>, u64) {
+        let found = find_after(folder, checkpointed).unwrap();
         for have in found.rows() {
             assert_eq!(have, row(have.seq.0), "as it was written");
         }
@@ -541,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_half_takes_no_more_until_it_is_carried_over() {
+    fn a_full_half_takes_no_more_until_its_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(folder.path(), ID, in_epoch(0)).unwrap();
         let large = MessageRow { body: &BODY, ..row(1) };

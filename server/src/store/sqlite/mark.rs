@@ -25,7 +25,8 @@ pub(super) fn path(folder: &Path) -> PathBuf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) id: StoreId,
-    /// How often the database committed, and how often when all of its log was last carried into the file.
+    /// How often the database committed, and how often when all of its log was last checkpointed
+    /// into the file.
     pub(super) commits: u64,
     pub(super) in_file: u64,
     pub(super) journal: Reached,
@@ -123,16 +124,16 @@ impl MarkFile {
     }
 
     /// The database committed for the so-manieth time.
-    pub(super) fn committed(&mut self, commits: u64, carried: Reached) {
+    pub(super) fn committed(&mut self, commits: u64, checkpointed: Reached) {
         self.mark.commits = commits;
-        if self.mark.journal.epoch <= carried.epoch {
-            self.mark.journal = carried;
+        if self.mark.journal.epoch <= checkpointed.epoch {
+            self.mark.journal = checkpointed;
         }
         self.write();
     }
 
     /// All that was committed is in the file itself.
-    pub(super) fn carried_into_file(&mut self) {
+    pub(super) fn wal_checkpointed(&mut self) {
         self.mark.in_file = self.mark.commits;
         self.write();
     }

@@ -1,5 +1,5 @@
 //! The memtable: messages that are synced in the journal and not yet in the database. Readers find
-//! them here, and from here they are carried over.
+//! them here, and from here they are checkpointed.
 //!
 //! They lie as they do in the journal, sealed, so that the destruction of a key takes them too.
 
@@ -19,7 +19,7 @@ pub(super) struct Memtable(Mutex<Halves>);
 
 #[derive(Debug, Default)]
 struct Halves {
-    /// What is being carried over, the oldest first: one, or more after a fault.
+    /// What is being checkpointed, the oldest first: one, or more after a fault.
     old: Vec<Arc<Half>>,
     young: Half,
     /// An emptied one, for its memory.
@@ -129,7 +129,7 @@ impl Memtable {
         halves.young.seq_last(conversation).or_else(old)
     }
 
-    /// What came since the last rotation is being carried over from now on.
+    /// What came since the last rotation is being checkpointed from now on.
     pub(super) fn rotate(&self) -> Arc<Half> {
         let halves = &mut *self.0.lock();
         let spare = std::mem::take(&mut halves.spare);
@@ -139,7 +139,7 @@ impl Memtable {
     }
 
     /// All that was rotated, which is these, is in the database.
-    pub(super) fn carried(&self, rotated: impl Iterator<Item = Arc<Half>>) {
+    pub(super) fn checkpointed(&self, rotated: impl Iterator<Item = Arc<Half>>) {
         let gone = std::mem::take(&mut self.0.lock().old);
         drop(gone);
         // Nobody else holds one: readers copy.

@@ -266,7 +266,7 @@ pub(super) struct Opened {
     pub(super) id: StoreId,
     pub(super) commits: u64,
     /// What the file has of the journal; after that comes what is found there.
-    pub(super) carried: Reached,
+    pub(super) checkpointed: Reached,
     pub(super) found: Found,
     pub(super) in_file: u64,
 }
@@ -303,7 +303,7 @@ fn open_to_write(folder: &Path, sealer: &dyn Sealer, now: UnixMillis) -> Result<
         alone: None,
         id: known.id,
         commits: known.commits,
-        carried: known.carried,
+        checkpointed: known.checkpointed,
         found,
         in_file,
     };
@@ -322,7 +322,7 @@ fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError>
         alone: Some(connection),
         id: known.id,
         commits: known.commits,
-        carried: known.carried,
+        checkpointed: known.checkpointed,
         found,
         in_file,
     })
@@ -349,23 +349,23 @@ fn replay(
 ) -> Result<(), OpenError> {
     let Some(connection) = &opened.connection else { return Ok(()) };
     let failed = of_the_file("write to", folder);
-    if opened.found.reached == opened.carried {
+    if opened.found.reached == opened.checkpointed {
         return Ok(());
     }
     let transaction = connection.unchecked_transaction().map_err(&failed)?;
     let mut memory = Memory::new();
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let (commits, reached) = (opened.commits + 1, opened.found.reached);
-    let carried = desk.carry_over(opened.found.rows()).and_then(|()| {
+    let checkpointed = desk.checkpoint_rows(opened.found.rows()).and_then(|()| {
         desk.note((commits, opened.in_file), &reached, Need::None, sealer.generation())
     });
-    carried.map_err(|fault| unwritten(fault, &failed))?;
+    checkpointed.map_err(|fault| unwritten(fault, &failed))?;
     transaction.commit().map_err(failed)?;
     let count = opened.found.rows().count();
     if count > 0 {
         tracing::info!(count, "what was only in the journal is in the database");
     }
-    (opened.commits, opened.carried) = (commits, reached);
+    (opened.commits, opened.checkpointed) = (commits, reached);
     opened.found = Found::none(reached);
     Ok(())
 }

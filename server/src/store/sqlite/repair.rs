@@ -97,7 +97,7 @@ pub fn repair(
     let mut memory = Memory::new();
     let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
     let commits = known.commits.max(marked.map_or(0, |mark| mark.commits)) + 1;
-    desk.carry_over(rows.into_iter())
+    desk.checkpoint_rows(rows.into_iter())
         .and_then(|()| desk.note((commits, 0), &found.reached, Need::None, sealer.generation()))
         .map_err(|fault| unwritten(fault, failed("write to")))?;
     transaction.commit().map_err(failed("write to"))?;

@@ -487,7 +487,7 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
         store.raise_high_water(NOW).await.unwrap();
         assert_eq!(in_journal(), 0);
     }
-    // A place that the journal gave is taken, before and after it is carried over.
+    // A place that the journal gave is taken, before and after it is checkpointed.
     say(4..=4).await;
     let other = world.message_of(4, 99);
     let taken = Err(StoreError::PlaceTaken { seq_last: Seq(4) });
@@ -498,7 +498,7 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
     keys.destroy_subject(tenant, Subject::Visitor(world.visitor)).unwrap();
     assert_eq!(read(0, None, 9).await, [0; 0], "a destroyed key takes what waits, too");
     store.close().await;
-    assert_eq!(in_journal(), 0, "closing carries over");
+    assert_eq!(in_journal(), 0, "closing makes a checkpoint");
 }
 
 /// Rows that the journal has and the database has not.
@@ -508,9 +508,10 @@ fn only_in_journal(data: &Path) -> usize {
     journal::find(data, &known, None).unwrap().unwrap().rows().count()
 }
 
-/// The disk fails when the rows are in the transaction already: they are rolled back with it, and carried over anew.
+/// The disk fails when the rows are in the transaction already: they are rolled back with it, and
+/// checkpointed anew.
 #[tokio::test]
-async fn what_was_carried_in_a_transaction_that_failed_is_carried_again() {
+async fn a_checkpoint_in_a_transaction_that_failed_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (store, _keys) = SqliteStore::open_for_test_at(folder.path(), manual());
@@ -539,7 +540,7 @@ async fn what_was_carried_in_a_transaction_that_failed_is_carried_again() {
 }
 
 #[tokio::test]
-async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
+async fn the_journal_is_checkpointed_in_time_and_while_more_comes() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), Arc::new(SystemClock));
@@ -567,7 +568,7 @@ async fn the_journal_is_carried_over_in_time_and_while_more_comes() {
         }
     })
     .await
-    .expect("what nobody adds to is carried over in time");
+    .expect("what nobody adds to is checkpointed in time");
     let all_in_file = |file: &Connection| -> (u64, u64) {
         file.query_row(
             "SELECT count(*), sum(m.id BETWEEN b.message_first AND b.message_end)
@@ -773,8 +774,8 @@ async fn what_waits_for_the_writer_is_counted_until_it_is_done() {
     struct Counted(Mutex<Vec<usize>>);
     impl StoreStats for Counted {
         fn committed(&self, _: &crate::store::Committed) {}
-        fn carried(&self, _: Duration) {}
         fn checkpointed(&self, _: Duration) {}
+        fn wal_checkpointed(&self, _: Duration) {}
         fn failed(&self, _: StoreOp) {}
         fn read(&self, _: Duration) {}
         fn swept(&self, _: Duration) {}

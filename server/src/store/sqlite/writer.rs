@@ -1,15 +1,15 @@
 //! The one writer: drains the bounded queue, syncs what waits as one batch, and runs its
 //! completions after the sync.
 //!
-//! A batch of messages about which the database need not be asked is synced in the journal, and carried into the
-//! database later, a slice between two batches. Every other batch is one transaction, which first takes over
-//! everything that is in the journal.
+//! A batch of messages about which the database need not be asked is synced in the journal, and
+//! moved into the database later, a slice between two batches. Every other batch is one
+//! transaction, which first takes over everything that is in the journal.
 //!
 //! A batch that cannot be synced is stored nowhere and told so to each of its members; the connection is
 //! closed and opened anew, because after a failed sync nothing that it believes can be trusted.
 
 mod log;
-mod carried;
+mod checkpointed;
 mod commit;
 
 use std::collections::VecDeque;
@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use self::log::{Checkpoint, checkpoint};
-use super::carrying::Carrying;
+use self::log::{WalCheckpoint, wal_checkpoint};
+use super::checkpointer::Checkpointer;
 use super::completion::CompletionThread;
 use super::desk::{Desk, Memory};
 use super::fault::Fault;
@@ -48,15 +48,15 @@ const LINGER_FROM_PER_SECOND: u64 = 1_000;
 const LINGER_FROM_WAITING: u64 = 8;
 /// Over so long the rate is measured.
 const RATE_WINDOW: Duration = Duration::from_millis(100);
-/// Rows in the journal with which carrying over begins.
-const CARRY_FROM_ROWS: usize = 16_384;
+/// Rows in the journal with which a checkpoint begins.
+const CHECKPOINT_FROM_ROWS: usize = 16_384;
 /// How long a row stays in the journal alone where fewer come.
-const CARRY_AFTER: Duration = Duration::from_secs(1);
-/// Rows that are carried over between two batches, at least; more where more come, so that it gets ahead of them.
-/// No ack, and on a machine with few cores no reader, waits longer than for these.
-const CARRY_SLICE_ROWS: usize = 64;
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
+/// Rows of a checkpoint between two batches, at least; more where more come, so that it gets ahead
+/// of them. No ack, and on a machine with few cores no reader, waits longer than for these.
+const CHECKPOINT_SLICE_ROWS: usize = 64;
 /// Between two slices, where no batch is.
-const CARRY_PAUSE: Duration = Duration::from_millis(1);
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(1);
 
 /// How that is estimated: pages of each commit, and rows that share a page.
 const PAGES_OF_A_COMMIT: usize = 4;
@@ -125,7 +125,7 @@ pub(super) struct Writer {
     /// Whoever reads alone while there is no room for more.
     pub(super) alone: Arc<Mutex<Option<Connection>>>,
     pub(super) memtable: Arc<Memtable>,
-    pub(super) carrying: Carrying,
+    pub(super) checkpointer: Checkpointer,
     pub(super) memory: Memory,
     pub(super) rate: Rate,
     pub(super) log_pages: usize,
@@ -181,18 +181,18 @@ impl Writer {
         loop {
             match self.next() {
                 Ok(job) => {
-                    let rows_before = self.carrying.young_rows;
+                    let rows_before = self.checkpointer.young_rows;
                     self.batch(job);
-                    if self.carry_in().is_some_and(|wait| wait <= CARRY_PAUSE) {
-                        let came = self.carrying.young_rows.saturating_sub(rows_before);
-                        self.carry_over(CARRY_SLICE_ROWS.max(2 * came));
+                    if self.checkpoint_in().is_some_and(|wait| wait <= CHECKPOINT_PAUSE) {
+                        let came = self.checkpointer.young_rows.saturating_sub(rows_before);
+                        self.checkpoint_rows(CHECKPOINT_SLICE_ROWS.max(2 * came));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if self.is_healthy() => {
                     if let Err(fault) = self.look() {
                         self.fail(fault);
-                    } else if self.carry_in().is_some_and(|wait| wait <= CARRY_PAUSE) {
-                        self.carry_over(CARRY_SLICE_ROWS);
+                    } else if self.checkpoint_in().is_some_and(|wait| wait <= CHECKPOINT_PAUSE) {
+                        self.checkpoint_rows(CHECKPOINT_SLICE_ROWS);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.heal(),
@@ -201,8 +201,8 @@ impl Writer {
         }
         self.end_journal();
         if let Some(connection) = self.connection.take() {
-            match checkpoint(&connection, "TRUNCATE") {
-                Ok(Checkpoint { is_whole: true, .. }) => self.mark.carried_into_file(),
+            match wal_checkpoint(&connection, "TRUNCATE") {
+                Ok(WalCheckpoint { is_whole: true, .. }) => self.mark.wal_checkpointed(),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(error = %error, "the log could not be emptied at the end");
@@ -222,13 +222,13 @@ impl Writer {
         if let Err(fault) = noted {
             self.fail(fault);
         }
-        self.checkpoint_when_due();
+        self.wal_checkpoint_when_due();
     }
 
     /// Brings over what the journal has, and has the database say that it is not needed any more.
     fn end_journal(&mut self) {
         let written = self.journal.take().and_then(|journal| journal.written());
-        self.carrying.reached = written.unwrap_or(self.carrying.reached);
+        self.checkpointer.reached = written.unwrap_or(self.checkpointer.reached);
         if let Err(fault) = self.write_database(Vec::new(), &[], &mut Steps::default()) {
             // It stays in the journal, where the next start finds it.
             self.fail(fault);
@@ -237,8 +237,8 @@ impl Writer {
 
     /// The next job, or `Timeout` when there is something to do without one.
     fn next(&self) -> Result<Job, RecvTimeoutError> {
-        let carry_in = self.carry_in().filter(|_| self.is_healthy());
-        self.jobs.recv_timeout(carry_in.unwrap_or(LOOK_EVERY).min(LOOK_EVERY))
+        let checkpoint_in = self.checkpoint_in().filter(|_| self.is_healthy());
+        self.jobs.recv_timeout(checkpoint_in.unwrap_or(LOOK_EVERY).min(LOOK_EVERY))
     }
 
     /// Whether the files are where they were. What went into one that is not there any more is acked to nobody.
@@ -258,18 +258,18 @@ impl Writer {
         Ok(())
     }
 
-    /// In how long a slice of the journal is due to be carried over; `None`: there is nothing.
-    fn carry_in(&self) -> Option<Duration> {
+    /// In how long a slice of the next checkpoint is due; `None`: there is nothing.
+    fn checkpoint_in(&self) -> Option<Duration> {
         let filling = self.journal.as_ref().is_some_and(Journal::is_filling);
-        let Carrying { young_rows, young_since, .. } = &self.carrying;
+        let Checkpointer { young_rows, young_since, .. } = &self.checkpointer;
         if !self.is_healthy() {
             return None;
         }
-        if self.in_transaction() || filling || *young_rows >= CARRY_FROM_ROWS {
-            return Some(CARRY_PAUSE);
+        if self.in_transaction() || filling || *young_rows >= CHECKPOINT_FROM_ROWS {
+            return Some(CHECKPOINT_PAUSE);
         }
         let age = self.clock.instant().saturating_duration_since((*young_since)?);
-        Some(CARRY_AFTER.saturating_sub(age))
+        Some(CHECKPOINT_AFTER.saturating_sub(age))
     }
 
     fn in_transaction(&self) -> bool {
@@ -302,7 +302,7 @@ impl Writer {
             drop(job.permit);
         }
         self.count_waiting();
-        self.checkpoint_when_due();
+        self.wal_checkpoint_when_due();
     }
 
     fn count_waiting(&self) {
@@ -351,7 +351,8 @@ impl Writer {
     /// Makes the journal, if the disk had no room for it before.
     fn make_journal(&mut self) {
         if self.journal.is_none() {
-            self.journal = file::make_journal(&self.folder, self.id, self.carrying.carried);
+            self.journal =
+                file::make_journal(&self.folder, self.id, self.checkpointer.checkpointed);
             self.journal_noted = None;
             self.note_use();
         }
@@ -373,7 +374,7 @@ fn linger(time: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use super::log::checkpoint_at_once;
+    use super::log::wal_checkpoint_at_once;
     use super::*;
 
     #[test]
@@ -390,14 +391,14 @@ mod tests {
             false
         };
         writer.busy_handler(Some(wait)).unwrap();
-        checkpoint_at_once(&writer).unwrap();
+        wal_checkpoint_at_once(&writer).unwrap();
         assert!(!WAITED.load(Ordering::SeqCst), "a reader was in the way");
         let timeout: u64 = writer.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).unwrap();
         assert_eq!(u128::from(timeout), file::BUSY.as_millis(), "others are waited for as before");
         let log = || std::fs::metadata(folder.path().join("livehelp.sqlite-wal")).unwrap().len();
         assert!(log() > 72_000_000);
         reader.execute_batch("COMMIT").unwrap();
-        checkpoint_at_once(&writer).unwrap();
+        wal_checkpoint_at_once(&writer).unwrap();
         assert_eq!(log(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Messages on their way into the file: straight, or carried over from the journal.
+//! Messages on their way into the file: straight, or checkpointed from the journal.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ impl Desk<'_> {
     }
 
     /// Puts rows of the journal into the file. Their buckets' ranges grow with them.
-    pub(in crate::store::sqlite) fn carry_over<'r>(
+    pub(in crate::store::sqlite) fn checkpoint_rows<'r>(
         &mut self,
         rows: impl Iterator<Item = MessageRow<'r>>,
     ) -> Result<(), Fault> {

@@ -67,7 +67,8 @@ pub(super) fn marked(
         return Err(OpenError::OtherFile(path));
     }
     let alone = alone.map(|(_, commits)| commits);
-    // One that cannot be read without its log, as a new one, or in the middle of carrying, is judged with it.
+    // One that cannot be read without its log, as a new one, or in the middle of a WAL checkpoint,
+    // is judged with it.
     if alone.is_some_and(|alone| alone < in_file_once) {
         let commits = commits.saturating_sub(alone.unwrap_or_default());
         return Err(OpenError::Behind { path, commits });
@@ -90,7 +91,7 @@ pub(super) fn marked(
     Ok(Some(mark))
 }
 
-/// How often it was committed when all of its log was last carried into the file.
+/// How often it was committed when all of its log was last moved into the file.
 pub(in crate::store::sqlite) fn in_file(connection: &Connection) -> rusqlite::Result<u64> {
     let said = connection.query_row("SELECT in_file FROM meta", [], |row| row.get(0));
     Ok(said.optional()?.unwrap_or_default())
@@ -126,7 +127,7 @@ pub(in crate::store::sqlite) fn meta(connection: &Connection) -> rusqlite::Resul
                  journal_need, generation, keys_mark FROM meta",
             [],
             |row| {
-                let carried = Reached {
+                let checkpointed = Reached {
                     epoch: row.get(2)?,
                     batches: row.get(3)?,
                     rows: row.get(4)?,
@@ -135,7 +136,7 @@ pub(in crate::store::sqlite) fn meta(connection: &Connection) -> rusqlite::Resul
                 let need = Need::from_code(row.get(6)?);
                 let id: Option<StoreId> = row.get(0)?;
                 let (id, commits) = (id.unwrap_or_default(), row.get(1)?);
-                let known = Known { id, commits, carried, need };
+                let known = Known { id, commits, checkpointed, need };
                 Ok(Meta { known, generation: row.get(7)?, keys_mark: row.get(8)? })
             },
         )

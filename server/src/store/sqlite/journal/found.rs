@@ -61,7 +61,7 @@ pub(in crate::store::sqlite) fn find(
     let read = Read::of(folder, known)?;
     Ok(read.judge_head(known).and_then(|wiped_epoch| match wiped_epoch {
         // What is there instead holds nothing that is needed.
-        None => Ok(Found::none(known.carried)),
+        None => Ok(Found::none(known.checkpointed)),
         Some(wiped_epoch) => follow(read.pieces, known, wiped_epoch, marked),
     }))
 }
@@ -73,10 +73,10 @@ pub(in crate::store::sqlite) fn salvage(
     marked: Option<Reached>,
 ) -> io::Result<Found> {
     let read = Read::of(folder, known)?;
-    let mut found = Found::none(known.carried);
-    let (mut epoch, mut rows_before) = (known.carried.epoch, 0);
+    let mut found = Found::none(known.checkpointed);
+    let (mut epoch, mut rows_before) = (known.checkpointed.epoch, 0);
     for Piece { head, rows } in read.pieces {
-        if head.epoch <= known.carried.epoch {
+        if head.epoch <= known.checkpointed.epoch {
             continue;
         }
         if head.epoch > epoch {
@@ -89,7 +89,7 @@ pub(in crate::store::sqlite) fn salvage(
         found.reached = head.reached();
         found.batches.push(rows);
     }
-    if let Some(marked) = marked.filter(|marked| marked.epoch > known.carried.epoch) {
+    if let Some(marked) = marked.filter(|marked| marked.epoch > known.checkpointed.epoch) {
         let had = if marked.epoch == found.reached.epoch { found.reached.rows } else { 0 };
         if marked.epoch >= found.reached.epoch {
             found.lost_rows += u64::from(marked.rows.saturating_sub(had));
@@ -111,15 +111,15 @@ pub(super) fn follow(
     wiped_epoch: u64,
     marked: Option<Reached>,
 ) -> Result<Found, JournalFault> {
-    let carried = known.carried;
+    let checkpointed = known.checkpointed;
     if pieces.iter().any(|piece| piece.head.commits > known.commits) {
         return Err(JournalFault::Apart);
     }
-    let has_carried = pieces.iter().any(|piece| piece.head.reached() == carried);
-    let mut found = Found::none(carried);
-    let mut passed = marked.is_none_or(|marked| marked.epoch <= carried.epoch);
+    let has_checkpointed = pieces.iter().any(|piece| piece.head.reached() == checkpointed);
+    let mut found = Found::none(checkpointed);
+    let mut passed = marked.is_none_or(|marked| marked.epoch <= checkpointed.epoch);
     for Piece { head, rows } in pieces {
-        if head.epoch <= carried.epoch {
+        if head.epoch <= checkpointed.epoch {
             continue;
         }
         let at = found.reached;
@@ -130,7 +130,7 @@ pub(super) fn follow(
                 _ => false,
             };
         if !is_next {
-            let is_first = at == carried && (head.number == 0 || head.epoch > at.epoch + 1);
+            let is_first = at == checkpointed && (head.number == 0 || head.epoch > at.epoch + 1);
             return Err(if is_first { JournalFault::Apart } else { JournalFault::Middle });
         }
         found.reached = head.reached();
@@ -139,9 +139,9 @@ pub(super) fn follow(
     }
     let is_older = known.need == Need::InUse
         && found.batches.is_empty()
-        && carried.batches > 0
-        && wiped_epoch < carried.epoch
-        && !has_carried;
+        && checkpointed.batches > 0
+        && wiped_epoch < checkpointed.epoch
+        && !has_checkpointed;
     if is_older {
         return Err(JournalFault::Older);
     }
@@ -169,10 +169,10 @@ pub(super) fn collect(half: &[u8], known: &Known, into: &mut Vec<Piece>) {
     while let Some(rest) = half.get(at..).filter(|rest| rest.len() >= HEAD_BYTES) {
         match piece(rest, &known.id) {
             // Epochs begin with the half: what is behind an older one is older still.
-            Some(old) if at == 0 && old.head.epoch < known.carried.epoch => return,
+            Some(old) if at == 0 && old.head.epoch < known.checkpointed.epoch => return,
             Some(piece) => {
                 at += aligned(HEAD_BYTES + piece.rows.len());
-                if piece.head.epoch >= known.carried.epoch {
+                if piece.head.epoch >= known.checkpointed.epoch {
                     found.push(piece);
                 }
             }
@@ -217,7 +217,7 @@ impl Read {
         let head = FileHead::read(&file, len, known.need)?;
         if let FileHead::Former = head {
             for begin in [0, HALF_BYTES] {
-                former::pieces(&part(&file, len, begin)?, known.carried, &mut pieces);
+                former::pieces(&part(&file, len, begin)?, known.checkpointed, &mut pieces);
             }
         } else {
             for begin in [FILE_HEAD_BYTES, FILE_HEAD_BYTES + HALF_BYTES] {
@@ -286,16 +286,16 @@ mod former {
     /// never synced.
     pub(in crate::store::sqlite) fn pieces(
         mut half: &[u8],
-        carried: Reached,
+        checkpointed: Reached,
         into: &mut Vec<Piece>,
     ) {
         let (mut first, mut number, mut rows_before) = (None, 0, 0);
         while let Some((epoch, rows)) = batch(&mut half) {
-            if *first.get_or_insert(epoch) != epoch || epoch <= carried.epoch {
+            if *first.get_or_insert(epoch) != epoch || epoch <= checkpointed.epoch {
                 break;
             }
             rows_before += u32::try_from(super::count(rows)).unwrap_or(u32::MAX);
-            let sum = carried.sum;
+            let sum = checkpointed.sum;
             let head =
                 Head { epoch, commits: 0, number, rows: rows_before, len: 0, before: sum, sum };
             into.push(Piece { head, rows: rows.to_vec() });

@@ -137,8 +137,8 @@ impl Writer {
         self.mark.appended(reached);
         let synced = self.clock.instant();
         steps.sync = synced.saturating_duration_since(before);
-        self.carrying.young_since.get_or_insert(synced);
-        self.carrying.young_rows += rows.len();
+        self.checkpointer.young_since.get_or_insert(synced);
+        self.checkpointer.young_rows += rows.len();
         self.memtable.add(rows.iter().map(|sealed| (sealed.conversation(), sealed.row())));
         Ok(true)
     }

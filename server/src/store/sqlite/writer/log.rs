@@ -1,5 +1,5 @@
-//! The log of the database: carried into the file when it is long, emptied when what is destroyed must leave it; and the
-//! walk over the gaps in the file.
+//! The log of the database: moved into the file when it is long, emptied when what is destroyed
+//! must leave it; and the walk over the gaps in the file.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::gaps::InUse;
 use crate::store::sqlite::{file, gaps};
 
-/// Pages in the log, estimated, after which they are carried into the file.
-pub(super) const CHECKPOINT_PAGES: usize = 2_000;
+/// Pages in the log, estimated, after which a WAL checkpoint moves them into the file.
+pub(super) const WAL_CHECKPOINT_PAGES: usize = 2_000;
 
 /// Pages in the log at which the writer insists that it is emptied.
 pub(super) const LOG_PAGES_MAX: i64 = 16_384;
@@ -20,22 +20,22 @@ pub(super) const LOG_PAGES_MAX: i64 = 16_384;
 /// How long a slice of the walk over the file waits for readers, and acks for it.
 pub(super) const GAPS_BUSY: Duration = Duration::from_millis(25);
 
-/// Carries the log's pages into the file, as far as readers let it, and empties a log that has
-/// become long. A reader that is in the way is not waited for: the next time it may be gone.
-/// Whether all of it is in the file now.
-pub(super) fn checkpoint_at_once(connection: &Connection) -> rusqlite::Result<bool> {
-    let passed = checkpoint(connection, "PASSIVE")?;
+/// A WAL checkpoint: moves the log's pages into the file, as far as readers let it, and empties a
+/// log that has become long. A reader that is in the way is not waited for: the next time it may be
+/// gone. Whether all of it is in the file now.
+pub(super) fn wal_checkpoint_at_once(connection: &Connection) -> rusqlite::Result<bool> {
+    let passed = wal_checkpoint(connection, "PASSIVE")?;
     if passed.pages <= LOG_PAGES_MAX {
         return Ok(passed.is_whole);
     }
     connection.busy_timeout(Duration::ZERO)?;
-    let emptied = checkpoint(connection, "TRUNCATE");
+    let emptied = wal_checkpoint(connection, "TRUNCATE");
     connection.busy_timeout(file::BUSY)?;
     emptied.map(|emptied| emptied.is_whole)
 }
 
-/// What came of carrying the log into the file.
-pub(super) struct Checkpoint {
+/// What came of a WAL checkpoint.
+pub(super) struct WalCheckpoint {
     /// A reader was in the way.
     pub(super) is_busy: bool,
     /// All that was committed is in the file.
@@ -44,10 +44,18 @@ pub(super) struct Checkpoint {
     pub(super) pages: i64,
 }
 
-pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Checkpoint> {
+pub(super) fn wal_checkpoint(
+    connection: &Connection,
+    mode: &str,
+) -> rusqlite::Result<WalCheckpoint> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        let (busy, pages, carried) = (row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?);
-        Ok(Checkpoint { is_busy: busy != 0, is_whole: busy == 0 && pages == carried, pages })
+        let (busy, pages, checkpointed) =
+            (row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?);
+        Ok(WalCheckpoint {
+            is_busy: busy != 0,
+            is_whole: busy == 0 && pages == checkpointed,
+            pages,
+        })
     })
 }
 
@@ -76,13 +84,13 @@ impl Writer {
 
     pub(super) fn truncate_log(&mut self, act: &'static str) -> Result<(), StoreError> {
         let connection = self.connection.as_ref().ok_or(StoreError::Unavailable { act })?;
-        let Checkpoint { is_busy, is_whole, .. } =
-            checkpoint(connection, "TRUNCATE").map_err(|error| Fault::File(error).told(act))?;
+        let WalCheckpoint { is_busy, is_whole, .. } =
+            wal_checkpoint(connection, "TRUNCATE").map_err(|error| Fault::File(error).told(act))?;
         if is_busy {
             return Err(StoreError::Unavailable { act });
         }
         if is_whole {
-            self.mark.carried_into_file();
+            self.mark.wal_checkpointed();
         }
         self.log_pages = 0;
         Ok(())
@@ -126,22 +134,22 @@ impl Writer {
 
     /// Runs after the completions of the batch are on their way: only what comes meanwhile waits
     /// for it, and it waits for nobody.
-    pub(super) fn checkpoint_when_due(&mut self) {
+    pub(super) fn wal_checkpoint_when_due(&mut self) {
         let is_noted = self.journal_noted.is_none_or(|commit| commit <= self.mark.mark.in_file);
-        if (is_noted && self.log_pages < CHECKPOINT_PAGES) || self.in_transaction() {
+        if (is_noted && self.log_pages < WAL_CHECKPOINT_PAGES) || self.in_transaction() {
             return;
         }
         let Some(connection) = self.connection.as_ref() else { return };
         let began = self.clock.instant();
-        let outcome = checkpoint_at_once(connection);
+        let outcome = wal_checkpoint_at_once(connection);
         self.log_pages = 0;
         match outcome {
             Ok(is_whole) => {
                 if is_whole {
-                    self.mark.carried_into_file();
+                    self.mark.wal_checkpointed();
                 }
                 let took = self.clock.instant().saturating_duration_since(began);
-                self.stats.checkpointed(took);
+                self.stats.wal_checkpointed(took);
             }
             Err(error) => {
                 self.fail(Fault::File(error));

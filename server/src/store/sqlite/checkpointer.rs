@@ -1,5 +1,5 @@
-//! What of the journal is on its way into the database: which rows the open transaction has, and up to which batch
-//! the database has everything once it is committed.
+//! The checkpointer: what of the journal is on its way into the database, that is which rows the
+//! open transaction has, and up to which batch the database has everything once it is committed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,12 +11,12 @@ use super::memtable::{Half, Memtable};
 
 /// What of the journal is on its way into the database.
 #[derive(Default)]
-pub(super) struct Carrying {
+pub(super) struct Checkpointer {
     /// What the memtable has rotated; all of it is in one transaction, which may be open.
     pub(super) rotated: Vec<Rotated>,
     /// Up to where the database has everything once that is committed, and has it now.
     pub(super) reached: Reached,
-    pub(super) carried: Reached,
+    pub(super) checkpointed: Reached,
     /// What the memtable has not rotated yet, and since when.
     pub(super) young_rows: usize,
     pub(super) young_since: Option<Instant>,
@@ -29,10 +29,10 @@ pub(super) struct Rotated {
     done: usize,
 }
 
-impl Carrying {
+impl Checkpointer {
     /// The database has everything up to here.
-    pub(super) fn after(carried: Reached) -> Self {
-        Self { reached: carried, carried, ..Self::default() }
+    pub(super) fn after(checkpointed: Reached) -> Self {
+        Self { reached: checkpointed, checkpointed, ..Self::default() }
     }
 
     /// So many rows of the journal lie in the memtable, up to here.
@@ -56,19 +56,23 @@ impl Carrying {
     }
 
     /// Puts at most so many rows into the open transaction. How many that were.
-    pub(super) fn carry(&mut self, desk: &mut Desk<'_>, rows_max: usize) -> Result<usize, Fault> {
-        let mut carried = 0;
+    pub(super) fn checkpoint(
+        &mut self,
+        desk: &mut Desk<'_>,
+        rows_max: usize,
+    ) -> Result<usize, Fault> {
+        let mut checkpointed = 0;
         for Rotated { half, order, done } in &mut self.rotated {
             let left = order.get(*done..).unwrap_or_default();
-            let slice = left.get(..rows_max - carried).unwrap_or(left);
-            desk.carry_over(slice.iter().filter_map(|number| half.row(*number)))?;
+            let slice = left.get(..rows_max - checkpointed).unwrap_or(left);
+            desk.checkpoint_rows(slice.iter().filter_map(|number| half.row(*number)))?;
             *done += slice.len();
-            carried += slice.len();
+            checkpointed += slice.len();
         }
-        Ok(carried)
+        Ok(checkpointed)
     }
 
-    pub(super) fn is_all_carried(&self) -> bool {
+    pub(super) fn is_all_checkpointed(&self) -> bool {
         self.rotated.iter().all(|rotated| rotated.done == rotated.order.len())
     }
 

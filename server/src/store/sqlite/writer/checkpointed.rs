@@ -1,11 +1,12 @@
-//! Transactions: what the journal has is carried over in slices, and every job that needs the database is carried out in one.
+//! Transactions: what the journal has is checkpointed in slices, and every job that needs the
+//! database is carried out in one.
 
 use rusqlite::Connection;
 
 use super::{PAGES_OF_A_COMMIT, ROWS_OF_A_PAGE, Steps, Told, Work, Writer};
 use crate::metrics::StoreOp;
 use crate::privacy::seal::SealError;
-use crate::store::sqlite::carrying::Carrying;
+use crate::store::sqlite::checkpointer::Checkpointer;
 use crate::store::sqlite::desk::Desk;
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::file;
@@ -71,19 +72,20 @@ pub(super) fn write_all(
 }
 
 impl Writer {
-    /// Carries a slice of so many rows into the database; commits when that was the last.
-    pub(super) fn carry_over(&mut self, rows: usize) {
+    /// A slice of a checkpoint: moves so many rows of the journal into the database; commits when
+    /// that was the last.
+    pub(super) fn checkpoint_rows(&mut self, rows: usize) {
         let began = self.clock.instant();
         if !self.in_transaction() {
-            self.carrying.rotate(&self.memtable);
+            self.checkpointer.rotate(&self.memtable);
             if let Some(journal) = &mut self.journal {
-                self.carrying.reached = journal.rotate();
+                self.checkpointer.reached = journal.rotate();
             }
         }
-        match self.carry_slice(rows) {
+        match self.checkpoint_slice(rows) {
             Ok(()) => {
-                self.stats.carried(self.clock.instant().saturating_duration_since(began));
-                self.checkpoint_when_due();
+                self.stats.checkpointed(self.clock.instant().saturating_duration_since(began));
+                self.wal_checkpoint_when_due();
             }
             Err(fault) => {
                 self.fail(fault);
@@ -91,11 +93,11 @@ impl Writer {
         }
     }
 
-    pub(super) fn carry_slice(&mut self, rows_max: usize) -> Result<(), Fault> {
-        let (mut desk, carrying) = self.begin()?;
-        let rows = carrying.carry(&mut desk, rows_max)?;
+    pub(super) fn checkpoint_slice(&mut self, rows_max: usize) -> Result<(), Fault> {
+        let (mut desk, checkpointer) = self.begin()?;
+        let rows = checkpointer.checkpoint(&mut desk, rows_max)?;
         self.log_pages += rows / ROWS_OF_A_PAGE;
-        if self.carrying.is_all_carried() {
+        if self.checkpointer.is_all_checkpointed() {
             self.end(&mut Steps::default())?;
         }
         Ok(())
@@ -103,14 +105,14 @@ impl Writer {
 
     /// Brings everything that is in the journal into the database.
     pub(super) fn settle(&mut self) -> Result<(), Fault> {
-        if !self.carrying.is_empty() {
+        if !self.checkpointer.is_empty() {
             self.write_database(Vec::new(), &[], &mut Steps::default())?;
         }
         Ok(())
     }
 
-    /// Begins the transaction, or goes on with the one in which the journal is being carried over.
-    pub(super) fn begin(&mut self) -> Result<(Desk<'_>, &mut Carrying), Fault> {
+    /// Begins the transaction, or goes on with the one of the checkpoint that is under way.
+    pub(super) fn begin(&mut self) -> Result<(Desk<'_>, &mut Checkpointer), Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -125,7 +127,7 @@ impl Writer {
         if connection.is_autocommit() {
             desk.execute("BEGIN IMMEDIATE", [])?;
         }
-        Ok((desk, &mut self.carrying))
+        Ok((desk, &mut self.checkpointer))
     }
 
     /// Opens the file to write. Whoever had it alone for want of room has to let go of it first.
@@ -150,24 +152,25 @@ impl Writer {
         let has_journal = self.journal.is_some();
         let need = if has_journal { Need::InUse } else { Need::None };
         let in_file = self.mark.mark.in_file;
-        let (desk, carrying) = self.begin()?;
+        let (desk, checkpointer) = self.begin()?;
         let generation = desk.sealer.generation();
-        desk.note((commits, in_file), &carrying.reached, need, generation)?;
+        desk.note((commits, in_file), &checkpointer.reached, need, generation)?;
         desk.execute("COMMIT", [])?;
         desk.memory.ended();
-        carrying.carried = carrying.reached;
-        let carried = carrying.carried;
+        checkpointer.checkpointed = checkpointer.reached;
+        let checkpointed = checkpointer.checkpointed;
         self.commits = commits;
         self.journal_noted = has_journal.then(|| self.journal_noted.unwrap_or(commits));
         self.memory.generation = generation;
-        self.mark.committed(commits, carried);
+        self.mark.committed(commits, checkpointed);
         self.log_pages += PAGES_OF_A_COMMIT;
-        self.memtable.carried(self.carrying.rotated.drain(..).map(|rotated| rotated.half));
+        self.memtable.checkpointed(self.checkpointer.rotated.drain(..).map(|rotated| rotated.half));
         steps.sync = self.clock.instant().saturating_duration_since(before);
         Ok(())
     }
 
-    /// Nothing of the transaction is stored, and what of the journal was in it is carried over anew.
+    /// Nothing of the transaction is stored, and what of the journal was in it is checkpointed
+    /// anew.
     pub(super) fn fail(&mut self, fault: Fault) -> StoreError {
         self.set_healthy(false);
         self.memory.forget();
@@ -177,7 +180,7 @@ impl Writer {
         {
             tracing::warn!(error = %error, "the failed batch could not be rolled back");
         }
-        self.carrying.begin_anew();
+        self.checkpointer.begin_anew();
         self.stats.failed(match fault {
             Fault::Keys(_) => StoreOp::Keys,
             Fault::Refused(_)
@@ -197,12 +200,12 @@ impl Writer {
         refused: &[Option<SealError>],
         steps: &mut Steps,
     ) -> Result<Vec<Result<(), StoreError>>, Fault> {
-        self.carrying.rotate(&self.memtable);
+        self.checkpointer.rotate(&self.memtable);
         if let Some(reached) = self.journal.as_ref().and_then(Journal::written) {
-            self.carrying.reached = reached;
+            self.checkpointer.reached = reached;
         }
-        let (mut desk, carrying) = self.begin()?;
-        let rows = works.len() + carrying.carry(&mut desk, usize::MAX)?;
+        let (mut desk, checkpointer) = self.begin()?;
+        let rows = works.len() + checkpointer.checkpoint(&mut desk, usize::MAX)?;
         let mut outcomes = Vec::with_capacity(works.len());
         let mut keys_failed = 0;
         for (index, work) in works.into_iter().enumerate() {
