@@ -242,12 +242,20 @@ impl Records for MemoryStore {
 #[async_trait]
 impl Retention for MemoryStore {
     async fn delete_ended(&self, at: UnixMillis) -> Result<()> {
-        while self.open()?.write_records("delete what is over", |desk| desk.delete_ended(at))? {}
+        while self
+            .open()?
+            .write_records("delete what is over", |transaction| transaction.delete_ended(at))?
+        {
+        }
         Ok(())
     }
 
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<()> {
-        while self.open()?.write_records("forget answers", |desk| desk.answers_forget(until))? {}
+        while self
+            .open()?
+            .write_records("forget answers", |transaction| transaction.answers_forget(until))?
+        {
+        }
         Ok(())
     }
 
@@ -268,23 +276,25 @@ impl Retention for MemoryStore {
     async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<()> {
         let shared = self.open()?;
         match subject {
-            Subject::Agent(agent) => {
-                shared.write_records("forget an agent", |desk| desk.forget_agent(tenant, agent))
-            }
+            Subject::Agent(agent) => shared.write_records("forget an agent", |transaction| {
+                transaction.forget_agent(tenant, agent)
+            }),
             Subject::Visitor(visitor) => shared.forget_visitor(tenant, visitor),
         }
     }
 
     async fn raise_high_water(&self, at: UnixMillis) -> Result<()> {
-        self.open()?.write_records("raise the latest time", |desk| desk.raise_high_water(at))
+        self.open()?
+            .write_records("raise the latest time", |transaction| transaction.raise_high_water(at))
     }
 
     async fn destroying(&self, by: UnixMillis) -> Result<bool> {
-        self.open()?.write_records("begin a sweep", |desk| desk.destroying(by))
+        self.open()?.write_records("begin a sweep", |transaction| transaction.destroying(by))
     }
 
     async fn clock_act(&self, act: ClockAct) -> Result<bool> {
-        self.open()?.write_records("note an act on the clock", |desk| desk.clock_act(act))
+        self.open()?
+            .write_records("note an act on the clock", |transaction| transaction.clock_act(act))
     }
 }
 

@@ -10,7 +10,7 @@ mod beside;
 mod checkpointer;
 mod cleanup;
 mod copy;
-mod desk;
+mod transaction;
 mod fault;
 mod feed;
 mod file;
@@ -44,11 +44,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use self::checkpointer::Checkpointer;
 use self::completion::CompletionThread;
 use self::copy::LogTurn;
-use self::desk::Memory;
 use self::mark::{Mark, MarkFile};
 use self::memtable::{Memtable, Waiting};
 use self::opening::Opened;
 use self::short::Short;
+use self::transaction::Memory;
 use self::writer::{Job, Rate, Work, Writer};
 use super::{Completion, NoStats, Result, StoreError, StoreStats};
 use crate::clock::Clock;
@@ -59,7 +59,6 @@ use crate::tasks;
 pub(in crate::store) use self::beside::RecordsInMemory;
 pub use self::completion::TellTogether;
 pub use self::copy::{Copied, CopyError, Pace, Rest, Rows};
-pub(in crate::store) use self::desk::{Desk, locks};
 pub(in crate::store) use self::fault::Fault;
 pub(in crate::store) use self::feed::Changed;
 pub use self::file::{FolderLock, Identity, identity, lock, look, version};
@@ -67,6 +66,7 @@ pub use self::journal::{JournalFault, StoreId};
 pub use self::opening::{Counted, Looked, LookedData, OpenError, count};
 pub(in crate::store) use self::read::Reader;
 pub use self::repair::{Repaired, repair};
+pub(in crate::store) use self::transaction::{Transaction, locks};
 
 /// The store's bounds.
 #[derive(Debug, Clone)]
@@ -309,7 +309,7 @@ impl SqliteStore {
 
     async fn act(
         &self,
-        act: impl FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send + 'static,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<(), Fault> + Send + 'static,
     ) -> Result<()> {
         self.work(Work::Act(Box::new(act))).await
     }
@@ -317,11 +317,11 @@ impl SqliteStore {
     /// A write that answers.
     async fn ask<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault> + Send + 'static,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        self.act(move |desk| {
-            let value = act(desk)?;
+        self.act(move |transaction| {
+            let value = act(transaction)?;
             let _nobody = answer.send(value);
             Ok(())
         })

@@ -22,8 +22,8 @@ const STANDING: [(&str, &[&str], &str); 3] = [
     ),
     (
         "store/sqlite",
-        &["desk", "feed", "read"],
-        "the feed reads headers through the desk's statements, which write to the feed",
+        &["feed", "read", "transaction"],
+        "the feed reads headers through the transaction's statements, which write to the feed",
     ),
 ];
 

@@ -17,7 +17,7 @@ use crate::metrics::StoreOp;
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::{Lock, SealError};
 use crate::store::feed::kind;
-use crate::store::sqlite::{Changed, Desk, Fault, locks};
+use crate::store::sqlite::{Changed, Fault, Transaction, locks};
 use crate::store::{MarkRow, Refused, StoreError, Write, Wrote, sealed};
 
 /// What stood there before a step of a batch.
@@ -107,7 +107,9 @@ impl Shared {
         })?;
         if new && self.feeds.load(Ordering::Acquire) {
             let changed = message_changed(placed);
-            self.write_records("note a change", |desk| desk.note_change(tag.tenant, &changed))?;
+            self.write_records("note a change", |transaction| {
+                transaction.note_change(tag.tenant, &changed)
+            })?;
         }
         if untouched {
             self.touched.lock().push(placed.envelope().conversation());
@@ -228,7 +230,7 @@ impl<'a> Held<'a> {
                 }
                 if self.feeds {
                     let (tenant, changed) = (envelope.tag().tenant, message_changed(placed));
-                    self.record(|desk| desk.note_change(tenant, &changed))?;
+                    self.record(|transaction| transaction.note_change(tenant, &changed))?;
                 }
                 Before::Message(envelope.conversation(), placed.seq())
             }
@@ -241,7 +243,7 @@ impl<'a> Held<'a> {
                 Before::Mark(row.conversation, row.author, before)
             }
             Write::Conversation(row) => {
-                let wrote = self.record(|desk| desk.write(write))?;
+                let wrote = self.record(|transaction| transaction.write(write))?;
                 let (conversation, tenant) = (row.conversation, row.tenant);
                 let Some(shard) = self.shard(conversation) else { return Ok(wrote) };
                 if shard.contains_key(&conversation) {
@@ -252,7 +254,7 @@ impl<'a> Held<'a> {
                 Before::Conversation(conversation)
             }
             Write::Visitor(_) | Write::VisitorToken(_) | Write::Draft(_) | Write::Record(_) => {
-                return self.record(|desk| desk.write(write));
+                return self.record(|transaction| transaction.write(write));
             }
         };
         self.done.push(before);
@@ -265,7 +267,7 @@ impl<'a> Held<'a> {
 
     fn record<T>(
         &mut self,
-        write: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let shared = self.shared;
         let kept = self.kept().ok_or_else(no_records);
@@ -278,7 +280,7 @@ impl<'a> Held<'a> {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let shared = self.shared;
         if writes.iter().any(|write| matches!(write, Write::Record(_))) {
-            let feeds = self.record(|desk| desk.feeds())?;
+            let feeds = self.record(|transaction| transaction.feeds())?;
             shared.feeds.store(feeds, Ordering::Release);
             if let Some(kept) = self.kept() {
                 kept.timelines.clear();

@@ -12,7 +12,8 @@ impl Shared {
     /// One conversation at a time, so that nobody waits long at its shard.
     pub(super) fn clean_up(&self, buckets: &[Bucket]) -> Result<(), StoreError> {
         let due: HashSet<Bucket> = buckets.iter().copied().collect();
-        let emptied = self.write_records("clean up", |desk| desk.clean_up_records(buckets))?;
+        let emptied =
+            self.write_records("clean up", |transaction| transaction.clean_up_records(buckets))?;
         let emptied: HashSet<ConversationId> = emptied.into_iter().collect();
         for shard in &self.shards {
             let conversations: Vec<ConversationId> = shard.lock().keys().copied().collect();
@@ -42,8 +43,9 @@ impl Shared {
         tenant: TenantId,
         visitor: VisitorId,
     ) -> Result<(), StoreError> {
-        let theirs =
-            self.write_records("forget a visitor", |desk| desk.forget_visitor(tenant, visitor))?;
+        let theirs = self.write_records("forget a visitor", |transaction| {
+            transaction.forget_visitor(tenant, visitor)
+        })?;
         for conversation in theirs {
             self.with(conversation, |kept| kept.map(|kept| kept.clean_up(|_, _| true)));
             self.end_if_bare(conversation)?;
@@ -57,7 +59,7 @@ impl Shared {
         if shard.get(&conversation).is_some_and(|kept| !kept.is_bare()) {
             return Ok(());
         }
-        if self.write_records("clean up", |desk| desk.end_if_bare(conversation))? {
+        if self.write_records("clean up", |transaction| transaction.end_if_bare(conversation))? {
             shard.remove(&conversation);
         }
         Ok(())

@@ -269,7 +269,7 @@ impl Shared {
         for conversation in &touched {
             self.with(*conversation, |kept| kept.map(Conversation::untouch));
         }
-        self.write_records("list changes", |desk| desk.touch(&touched))
+        self.write_records("list changes", |transaction| transaction.touch(&touched))
     }
 
     fn unsealed<T>(&self, outcome: Result<T, SealError>) -> Result<T> {

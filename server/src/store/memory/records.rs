@@ -8,7 +8,7 @@ use super::Shared;
 use crate::metrics::StoreOp;
 use crate::privacy::policy::SiteTimeline;
 use crate::store::record::{Entity as _, Select, is};
-use crate::store::sqlite::{Desk, Fault, Reader, RecordsInMemory};
+use crate::store::sqlite::{Fault, Reader, RecordsInMemory, Transaction};
 use crate::store::{SiteRow, StoreError};
 
 /// All of them, under one lock; no message passes here.
@@ -55,7 +55,7 @@ impl Shared {
     pub(super) fn write_records<T>(
         &self,
         act: &'static str,
-        write: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let mut records = self.records.lock();
         let outcome = match records.as_mut() {

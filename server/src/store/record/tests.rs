@@ -399,8 +399,8 @@ fn every_table_does_on_sqlite_what_it_declares() {
     let keys = Arc::new(KeyStore::in_memory().unwrap());
     let mut records = RecordsInMemory::new().unwrap();
     records
-        .step(&*keys, NOW, |desk| {
-            conformance(desk, &*keys);
+        .step(&*keys, NOW, |transaction| {
+            conformance(transaction, &*keys);
             Ok(())
         })
         .unwrap();

@@ -7,10 +7,10 @@ use protocol::ids::ConversationId;
 use protocol::time::UnixMillis;
 use rusqlite::Connection;
 
-use super::desk::{Desk, Memory};
 use super::fault::Fault;
 use super::file;
 use super::read::Reader;
+use super::transaction::{Memory, Transaction};
 use crate::privacy::seal::{Bucket, Sealer};
 use crate::store::Result;
 
@@ -45,14 +45,14 @@ impl RecordsInMemory {
         &mut self,
         sealer: &dyn Sealer,
         now: UnixMillis,
-        step: impl FnOnce(&mut Desk<'_>) -> Result<T, Fault>,
+        step: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         if !self.begun {
             self.connection.prepare_cached("BEGIN")?.execute([])?;
             self.begun = true;
         }
         let (connection, memory) = (&self.connection, &mut self.memory);
-        step(&mut Desk { connection, memory, sealer, now })
+        step(&mut Transaction { connection, memory, sealer, now })
     }
 
     /// Ends the batch, if there is one: all of it stands, or nothing.
@@ -69,7 +69,7 @@ impl RecordsInMemory {
     }
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// Behind the destruction of buckets' keys: what records had in them goes, and they leave the list. Conversations
     /// of which nothing may be left.
     pub(in crate::store) fn clean_up_records(

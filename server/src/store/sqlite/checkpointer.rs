@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::desk::Desk;
 use super::fault::Fault;
 use super::journal::Reached;
 use super::memtable::{Half, Memtable};
+use super::transaction::Transaction;
 
 /// What of the journal is on its way into the database.
 #[derive(Default)]
@@ -58,14 +58,14 @@ impl Checkpointer {
     /// Puts at most so many rows into the open transaction. How many that were.
     pub(super) fn checkpoint(
         &mut self,
-        desk: &mut Desk<'_>,
+        transaction: &mut Transaction<'_>,
         rows_max: usize,
     ) -> Result<usize, Fault> {
         let mut checkpointed = 0;
         for Rotated { half, order, done } in &mut self.rotated {
             let left = order.get(*done..).unwrap_or_default();
             let slice = left.get(..rows_max - checkpointed).unwrap_or(left);
-            desk.checkpoint_rows(slice.iter().filter_map(|number| half.row(*number)))?;
+            transaction.checkpoint_rows(slice.iter().filter_map(|number| half.row(*number)))?;
             *done += slice.len();
             checkpointed += slice.len();
         }

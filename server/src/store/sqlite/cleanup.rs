@@ -5,9 +5,9 @@ use protocol::retention::RetentionClass;
 use protocol::time::Day;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::desk::Desk;
 use super::fault::Fault;
 use super::read::Reader;
+use super::transaction::Transaction;
 use crate::privacy::seal::{Bucket, Subject};
 use crate::store::StoreError;
 use crate::store::record::executor;
@@ -24,7 +24,7 @@ pub(super) enum Step {
     Done,
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// The range of rowids that may hold messages of a bucket; `None` if there is no such bucket.
     pub(super) fn clean_up_begin(&mut self, bucket: &Bucket) -> Result<Option<(i64, i64)>, Fault> {
         self.forget_bucket(bucket);

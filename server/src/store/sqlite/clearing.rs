@@ -18,13 +18,13 @@ pub(super) const EMPTY_LOG_PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
     pub(super) async fn clean_up_bucket(&self, bucket: Bucket) -> Result<Option<i64>> {
-        let begun = self.ask(move |desk| desk.clean_up_begin(&bucket)).await?;
+        let begun = self.ask(move |transaction| transaction.clean_up_begin(&bucket)).await?;
         let Some((id, first)) = begun else { return Ok(None) };
         let mut step = Step::From(first);
         while let Step::From(from) = step {
-            step = self.ask(move |desk| desk.clean_up_messages(id, from)).await?;
+            step = self.ask(move |transaction| transaction.clean_up_messages(id, from)).await?;
         }
-        self.act(move |desk| desk.clean_up_rest(id)).await?;
+        self.act(move |transaction| transaction.clean_up_rest(id)).await?;
         Ok(Some(id))
     }
 
@@ -58,7 +58,7 @@ impl SqliteStore {
         }
         // Only now are they off the list: a crash before this line brings them back.
         for (_, id) in cleaned {
-            self.act(move |desk| desk.clean_up_end(id)).await?;
+            self.act(move |transaction| transaction.clean_up_end(id)).await?;
         }
         Ok(())
     }

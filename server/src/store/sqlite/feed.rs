@@ -6,9 +6,9 @@ use protocol::ids::{SiteId, TenantId};
 use protocol::time::Day;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::desk::Desk;
 use super::fault::Fault;
 use super::read::Reader;
+use super::transaction::Transaction;
 use crate::store::feed::{FEED_DAYS, FeedEvent};
 
 /// Events that one transaction deletes.
@@ -31,7 +31,7 @@ pub(super) struct Readers {
     sites: HashMap<SiteId, i64>,
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// Whether anybody's feed is read at all: nearly always nobody's, and then nothing is looked for.
     pub(in crate::store) fn feeds(&mut self) -> Result<bool, Fault> {
         Ok(!self.readers()?.tenants.is_empty())

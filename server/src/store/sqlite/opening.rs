@@ -12,13 +12,13 @@ use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
 use super::copy::Rows;
-use super::desk::{Desk, Memory};
 use super::fault::Fault;
 use super::file::{self, Meta};
 use super::journal::{Found, JournalFault, Need, Reached, StoreId};
 use super::mark::Mark;
 use super::read::Reader;
 use super::row::MessageRow;
+use super::transaction::{Memory, Transaction};
 use crate::privacy::seal::Sealer;
 use crate::store::record::executor;
 
@@ -240,11 +240,11 @@ fn seal_old_rows(
     now: UnixMillis,
 ) -> Result<(), OpenError> {
     let failed = of_the_file("seal old rows of", folder);
-    let transaction = connection.unchecked_transaction().map_err(&failed)?;
+    let begun = connection.unchecked_transaction().map_err(&failed)?;
     let mut memory = Memory::new();
-    let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
-    executor::seal_former(&mut desk).map_err(|fault| unwritten(fault, &failed))?;
-    transaction.commit().map_err(failed)
+    let mut transaction = Transaction { connection: &begun, memory: &mut memory, sealer, now };
+    executor::seal_former(&mut transaction).map_err(|fault| unwritten(fault, &failed))?;
+    begun.commit().map_err(failed)
 }
 
 fn of_the_file(act: &'static str, folder: &Path) -> impl Fn(rusqlite::Error) -> OpenError + use<> {
@@ -352,15 +352,15 @@ fn replay(
     if opened.found.reached == opened.checkpointed {
         return Ok(());
     }
-    let transaction = connection.unchecked_transaction().map_err(&failed)?;
+    let begun = connection.unchecked_transaction().map_err(&failed)?;
     let mut memory = Memory::new();
-    let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    let mut transaction = Transaction { connection: &begun, memory: &mut memory, sealer, now };
     let (commits, reached) = (opened.commits + 1, opened.found.reached);
-    let checkpointed = desk.checkpoint_rows(opened.found.rows()).and_then(|()| {
-        desk.note((commits, opened.in_file), &reached, Need::None, sealer.generation())
+    let checkpointed = transaction.checkpoint_rows(opened.found.rows()).and_then(|()| {
+        transaction.note((commits, opened.in_file), &reached, Need::None, sealer.generation())
     });
     checkpointed.map_err(|fault| unwritten(fault, &failed))?;
-    transaction.commit().map_err(failed)?;
+    begun.commit().map_err(failed)?;
     let count = opened.found.rows().count();
     if count > 0 {
         tracing::info!(count, "what was only in the journal is in the database");

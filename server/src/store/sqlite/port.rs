@@ -1,6 +1,6 @@
 //! The port, as the embedded store has it.
 //!
-//! Not here: what a read or a write does (`read`, `desk`), clean-up behind a copy (`copy`).
+//! Not here: what a read or a write does (`read`, `transaction`), clean-up behind a copy (`copy`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -207,12 +207,12 @@ impl Records for SqliteStore {
 #[async_trait]
 impl Retention for SqliteStore {
     async fn delete_ended(&self, at: UnixMillis) -> Result<()> {
-        while self.ask(move |desk| desk.delete_ended(at)).await? {}
+        while self.ask(move |transaction| transaction.delete_ended(at)).await? {}
         Ok(())
     }
 
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<()> {
-        while self.ask(move |desk| desk.answers_forget(until)).await? {}
+        while self.ask(move |transaction| transaction.answers_forget(until)).await? {}
         Ok(())
     }
 
@@ -234,9 +234,9 @@ impl Retention for SqliteStore {
     }
 
     async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<()> {
-        self.act(move |desk| match subject {
-            Subject::Agent(agent) => desk.forget_agent(tenant, agent),
-            Subject::Visitor(visitor) => desk.forget_visitor(tenant, visitor).map(drop),
+        self.act(move |transaction| match subject {
+            Subject::Agent(agent) => transaction.forget_agent(tenant, agent),
+            Subject::Visitor(visitor) => transaction.forget_visitor(tenant, visitor).map(drop),
         })
         .await?;
         // Whoever copies now has the log as it was; it is sealed with the key that is destroyed.
@@ -246,14 +246,14 @@ impl Retention for SqliteStore {
     }
 
     async fn raise_high_water(&self, at: UnixMillis) -> Result<()> {
-        self.act(move |desk| desk.raise_high_water(at)).await
+        self.act(move |transaction| transaction.raise_high_water(at)).await
     }
 
     async fn destroying(&self, by: UnixMillis) -> Result<bool> {
-        self.ask(move |desk| desk.destroying(by)).await
+        self.ask(move |transaction| transaction.destroying(by)).await
     }
 
     async fn clock_act(&self, act: ClockAct) -> Result<bool> {
-        self.ask(move |desk| desk.clock_act(act)).await
+        self.ask(move |transaction| transaction.clock_act(act)).await
     }
 }

@@ -7,9 +7,9 @@ use protocol::message::{Author, AuthorKind, Seq, Visibility};
 use protocol::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::desk;
 use super::fault::Fault;
 use super::row::{MessageRow, Run, SELECT};
+use super::transaction;
 use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::Sealer;
@@ -57,7 +57,7 @@ impl Reader<'_> {
         let full = usize::from(tail);
         let tail = self.kept(&home, Seq(0), None, tail)?;
         let (is_full, today) = (tail.len() >= full, self.now.day());
-        let seq_last = desk::seq_last(self.connection, home.id)?.max(newest);
+        let seq_last = transaction::seq_last(self.connection, home.id)?.max(newest);
         let whole = (header, seq_last, self.marks(&home)?);
         let newest =
             |sight, first| Ok(self.sighted(&home, sight, (Seq(0), Some(first)), 1)?.messages.pop());

@@ -7,10 +7,10 @@ use protocol::time::UnixMillis;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row as SqlRow, ToSql, params_from_iter};
 
-use super::desk::Desk;
 use super::fault::Fault;
 use super::feed::Changed;
 use super::read::Reader;
+use super::transaction::Transaction;
 use crate::privacy::seal::{Bucket, Sealer, Subject};
 use crate::privacy::sweep::{may_confirm, may_lower};
 use crate::store::record::accounts::ClockNote;
@@ -80,11 +80,11 @@ macro_rules! asks {
 }
 
 asks!(Reader<'_>);
-asks!(Desk<'_>);
+asks!(Transaction<'_>);
 
-impl Writes for Desk<'_> {
+impl Writes for Transaction<'_> {
     fn execute(&self, statement: &Statement) -> Result<usize, Fault> {
-        Desk::execute(self, &statement.sql, params_from_iter(&statement.values))
+        Transaction::execute(self, &statement.sql, params_from_iter(&statement.values))
     }
 
     fn bucket(&mut self, bucket: &Bucket) -> Result<i64, Fault> {
@@ -112,7 +112,7 @@ impl Writes for Desk<'_> {
     }
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     pub(super) fn change(&mut self, change: Change) -> Result<Wrote, Fault> {
         let is_of_readers = change.table().name == "feed_readers";
         let wrote = executor::change(self, change)?;

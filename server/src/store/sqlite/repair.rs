@@ -9,12 +9,12 @@ use protocol::time::UnixMillis;
 use rusqlite::OptionalExtension as _;
 
 use super::OpenError;
-use super::desk::{Desk, Memory};
 use super::file::{self, Meta};
 use super::journal::{self, Need, StoreId};
 use super::mark;
 use super::opening::{judge_keys, unwritten};
 use super::row::MessageRow;
+use super::transaction::{Memory, Transaction};
 use crate::privacy::seal::Sealer;
 
 /// What a repair did, or would do.
@@ -93,14 +93,17 @@ pub fn repair(
         return Ok(repaired);
     }
     file::is_judged(folder, &connection)?;
-    let transaction = connection.unchecked_transaction().map_err(failed("write to"))?;
+    let begun = connection.unchecked_transaction().map_err(failed("write to"))?;
     let mut memory = Memory::new();
-    let mut desk = Desk { connection: &transaction, memory: &mut memory, sealer, now };
+    let mut transaction = Transaction { connection: &begun, memory: &mut memory, sealer, now };
     let commits = known.commits.max(marked.map_or(0, |mark| mark.commits)) + 1;
-    desk.checkpoint_rows(rows.into_iter())
-        .and_then(|()| desk.note((commits, 0), &found.reached, Need::None, sealer.generation()))
+    transaction
+        .checkpoint_rows(rows.into_iter())
+        .and_then(|()| {
+            transaction.note((commits, 0), &found.reached, Need::None, sealer.generation())
+        })
         .map_err(|fault| unwritten(fault, failed("write to")))?;
-    transaction.commit().map_err(failed("write to"))?;
+    begun.commit().map_err(failed("write to"))?;
     // Only now: until then it can be begun anew.
     for (from, to) in [
         (journal_path, aside(folder, "livehelp.journal")),

@@ -739,7 +739,7 @@ async fn a_key_that_cannot_be_had_fails_its_own_message_and_no_other_of_the_batc
     let (go, gone) = sync_channel::<()>(1);
     let held = Arc::clone(&store);
     let still = tasks::spawn("held", async move {
-        let still = move |_: &mut Desk<'_>| {
+        let still = move |_: &mut Transaction<'_>| {
             begun.send(()).unwrap();
             gone.recv().unwrap();
             Ok(())

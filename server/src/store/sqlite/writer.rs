@@ -27,7 +27,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use self::log::{WalCheckpoint, wal_checkpoint};
 use super::checkpointer::Checkpointer;
 use super::completion::CompletionThread;
-use super::desk::{Desk, Memory};
 use super::fault::Fault;
 use super::file;
 use super::file::InPlace;
@@ -35,6 +34,7 @@ use super::gaps::Walk;
 use super::journal::{Journal, StoreId};
 use super::mark::MarkFile;
 use super::memtable::Memtable;
+use super::transaction::{Memory, Transaction};
 use crate::clock::Clock;
 use crate::privacy::seal::Sealer;
 use crate::store::{Completion, StoreStats, Write, Wrote};
@@ -66,7 +66,7 @@ const ROWS_OF_A_PAGE: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) type Told = oneshot::Sender<Result<Vec<Wrote>, usize>>;
-pub(super) type Act = Box<dyn FnOnce(&mut Desk<'_>) -> Result<(), Fault> + Send>;
+pub(super) type Act = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<(), Fault> + Send>;
 
 /// What a job does.
 pub(super) enum Work {
@@ -328,8 +328,8 @@ impl Writer {
 
     /// Tries whether the disk takes writes again, so that readiness returns without a sender.
     fn heal(&mut self) {
-        let pulse: Act = Box::new(|desk| {
-            desk.execute("UPDATE meta SET pulse = pulse + 1", [])?;
+        let pulse: Act = Box::new(|transaction| {
+            transaction.execute("UPDATE meta SET pulse = pulse + 1", [])?;
             Ok(())
         });
         let healed = self

@@ -6,9 +6,9 @@ use rusqlite::params;
 
 use super::{Home, Reader, newest_in_range, passed_over};
 use crate::store::sight::{NewestWords, WordsAndAsked};
-use crate::store::sqlite::desk;
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::row::MessageRow;
+use crate::store::sqlite::transaction;
 use crate::store::{NewestRow, Sight};
 
 impl Reader<'_> {
@@ -24,7 +24,7 @@ impl Reader<'_> {
         Ok(Some(NewestRow {
             conversation,
             site: home.site,
-            seq_last: desk::seq_last(self.connection, home.id)?.max(waits),
+            seq_last: transaction::seq_last(self.connection, home.id)?.max(waits),
             marks: self.marks(&home)?,
             words,
             asked,

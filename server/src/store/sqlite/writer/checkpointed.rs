@@ -7,14 +7,17 @@ use super::{PAGES_OF_A_COMMIT, ROWS_OF_A_PAGE, Steps, Told, Work, Writer};
 use crate::metrics::StoreOp;
 use crate::privacy::seal::SealError;
 use crate::store::sqlite::checkpointer::Checkpointer;
-use crate::store::sqlite::desk::Desk;
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::file;
 use crate::store::sqlite::journal::{Journal, Need};
+use crate::store::sqlite::transaction::Transaction;
 use crate::store::{StoreError, Write};
 
 /// One job inside the transaction. More than one statement gets a savepoint, so that it is all or nothing.
-pub(super) fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fault>, Fault> {
+pub(super) fn carry_out(
+    transaction: &mut Transaction<'_>,
+    work: Work,
+) -> Result<Result<(), Fault>, Fault> {
     let single = match &work {
         Work::Writes(writes, _) => match writes.as_slice() {
             [] => true,
@@ -24,11 +27,11 @@ pub(super) fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fa
         Work::Act(_) | Work::EmptyLog | Work::ClearGaps(_) | Work::Reserve { .. } => false,
     };
     if !single {
-        desk.execute("SAVEPOINT job", [])?;
+        transaction.execute("SAVEPOINT job", [])?;
     }
     let outcome = match work {
-        Work::Writes(writes, told) => write_all(desk, &writes, told),
-        Work::Act(act) => act(desk),
+        Work::Writes(writes, told) => write_all(transaction, &writes, told),
+        Work::Act(act) => act(transaction),
         Work::EmptyLog | Work::ClearGaps(_) | Work::Reserve { .. } => Ok(()),
     };
     let outcome = match outcome {
@@ -36,27 +39,27 @@ pub(super) fn carry_out(desk: &mut Desk<'_>, work: Work) -> Result<Result<(), Fa
         Err(fault) if fault.is_of_the_disk() => return Err(fault),
         Err(fault) => {
             if !single {
-                desk.execute("ROLLBACK TO job", [])?;
-                desk.memory.forget();
+                transaction.execute("ROLLBACK TO job", [])?;
+                transaction.memory.forget();
             }
             Err(fault)
         }
     };
     if !single {
-        desk.execute("RELEASE job", [])?;
+        transaction.execute("RELEASE job", [])?;
     }
     Ok(outcome)
 }
 
 pub(super) fn write_all(
-    desk: &mut Desk<'_>,
+    transaction: &mut Transaction<'_>,
     writes: &[Write],
     told: Option<Told>,
 ) -> Result<(), Fault> {
     let mut wrote = Vec::with_capacity(told.as_ref().map_or(0, |_| writes.len()));
     let mut outcome = Ok(());
     for (at, write) in writes.iter().enumerate() {
-        match desk.write(write) {
+        match transaction.write(write) {
             Ok(one) if told.is_some() => wrote.push(one),
             Ok(_) => {}
             Err(fault) => {
@@ -94,8 +97,8 @@ impl Writer {
     }
 
     pub(super) fn checkpoint_slice(&mut self, rows_max: usize) -> Result<(), Fault> {
-        let (mut desk, checkpointer) = self.begin()?;
-        let rows = checkpointer.checkpoint(&mut desk, rows_max)?;
+        let (mut transaction, checkpointer) = self.begin()?;
+        let rows = checkpointer.checkpoint(&mut transaction, rows_max)?;
         self.log_pages += rows / ROWS_OF_A_PAGE;
         if self.checkpointer.is_all_checkpointed() {
             self.end(&mut Steps::default())?;
@@ -112,22 +115,22 @@ impl Writer {
     }
 
     /// Begins the transaction, or goes on with the one of the checkpoint that is under way.
-    pub(super) fn begin(&mut self) -> Result<(Desk<'_>, &mut Checkpointer), Fault> {
+    pub(super) fn begin(&mut self) -> Result<(Transaction<'_>, &mut Checkpointer), Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
         };
         let connection = &*self.connection.insert(connection);
-        let desk = Desk {
+        let transaction = Transaction {
             connection,
             memory: &mut self.memory,
             sealer: &*self.sealer,
             now: self.clock.now(),
         };
         if connection.is_autocommit() {
-            desk.execute("BEGIN IMMEDIATE", [])?;
+            transaction.execute("BEGIN IMMEDIATE", [])?;
         }
-        Ok((desk, &mut self.checkpointer))
+        Ok((transaction, &mut self.checkpointer))
     }
 
     /// Opens the file to write. Whoever had it alone for want of room has to let go of it first.
@@ -152,11 +155,11 @@ impl Writer {
         let has_journal = self.journal.is_some();
         let need = if has_journal { Need::InUse } else { Need::None };
         let in_file = self.mark.mark.in_file;
-        let (desk, checkpointer) = self.begin()?;
-        let generation = desk.sealer.generation();
-        desk.note((commits, in_file), &checkpointer.reached, need, generation)?;
-        desk.execute("COMMIT", [])?;
-        desk.memory.ended();
+        let (transaction, checkpointer) = self.begin()?;
+        let generation = transaction.sealer.generation();
+        transaction.note((commits, in_file), &checkpointer.reached, need, generation)?;
+        transaction.execute("COMMIT", [])?;
+        transaction.memory.ended();
         checkpointer.checkpointed = checkpointer.reached;
         let checkpointed = checkpointer.checkpointed;
         self.commits = commits;
@@ -204,14 +207,14 @@ impl Writer {
         if let Some(reached) = self.journal.as_ref().and_then(Journal::written) {
             self.checkpointer.reached = reached;
         }
-        let (mut desk, checkpointer) = self.begin()?;
-        let rows = works.len() + checkpointer.checkpoint(&mut desk, usize::MAX)?;
+        let (mut transaction, checkpointer) = self.begin()?;
+        let rows = works.len() + checkpointer.checkpoint(&mut transaction, usize::MAX)?;
         let mut outcomes = Vec::with_capacity(works.len());
         let mut keys_failed = 0;
         for (index, work) in works.into_iter().enumerate() {
             let outcome = match refused.get(index).copied().flatten() {
                 Some(error) => Err(Fault::Keys(error)),
-                None => carry_out(&mut desk, work)?,
+                None => carry_out(&mut transaction, work)?,
             };
             keys_failed += usize::from(matches!(outcome, Err(Fault::Keys(_))));
             outcomes.push(outcome.map_err(|fault| fault.told("write a row")));

@@ -6,10 +6,10 @@ use protocol::ids::ConversationId;
 use super::{Job, Steps, Work, Writer};
 use crate::privacy::envelope::Placed;
 use crate::privacy::seal::SealError;
-use crate::store::sqlite::desk;
-use crate::store::sqlite::desk::{Desk, Place};
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::row::MessageRow;
+use crate::store::sqlite::transaction;
+use crate::store::sqlite::transaction::{Place, Transaction};
 use crate::store::{Committed, StoreError, Write, sealed};
 
 /// A message that the journal can take.
@@ -90,7 +90,7 @@ impl Writer {
             let mut locks = Vec::with_capacity(works.len());
             for work in works {
                 if let Work::Writes(writes, _) = work {
-                    desk::locks(writes, &mut locks);
+                    transaction::locks(writes, &mut locks);
                 }
             }
             match self.sealer.prepare(&locks) {
@@ -150,13 +150,15 @@ impl Writer {
     ) -> Result<Option<Vec<Sealed<'w>>>, Fault> {
         let Some(connection) = self.connection.as_ref() else { return Ok(None) };
         let (memory, sealer, now) = (&mut self.memory, &*self.sealer, self.clock.now());
-        let mut desk = Desk { connection, memory, sealer, now };
+        let mut transaction = Transaction { connection, memory, sealer, now };
         let mut rows = Vec::with_capacity(works.len());
         for work in works {
             let Work::Writes(writes, _) = work else { return Ok(None) };
             for write in writes {
                 let Write::Message(placed) = write else { return Ok(None) };
-                let Some(place) = desk.place_of(placed, &self.memtable)? else { return Ok(None) };
+                let Some(place) = transaction.place_of(placed, &self.memtable)? else {
+                    return Ok(None);
+                };
                 // Destroyed, damaged, or not made yet: the other way finds out which.
                 let Ok(Some(body)) = sealed::seal_message(sealer, placed) else { return Ok(None) };
                 rows.push(Sealed { placed, place, body });

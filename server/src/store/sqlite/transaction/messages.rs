@@ -7,7 +7,7 @@ use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::Seq;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Desk, Home, Known, Place};
+use super::{Home, Known, Place, Transaction};
 use crate::privacy::envelope::Placed;
 use crate::store::feed::kind;
 use crate::store::sealed;
@@ -28,7 +28,7 @@ pub(in crate::store::sqlite) fn seq_last(connection: &Connection, home: i64) -> 
     Ok(Seq(seq))
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// Where the row of a message goes, if nothing more than that need be known of the file: its conversation and
     /// bucket are there, and its place is above all others. `None`: the writing itself has to find out. Outside of a
     /// transaction as well.

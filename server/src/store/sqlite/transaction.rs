@@ -1,4 +1,4 @@
-//! Where writes are carried out: inside the writer's transaction, with what it remembers.
+//! A transaction of the writer, in which writes are carried out, with what it remembers.
 
 mod messages;
 
@@ -94,15 +94,15 @@ impl Memory {
     }
 }
 
-/// The writer's hands in one transaction.
-pub(in crate::store) struct Desk<'a> {
+/// One transaction of the writer.
+pub(in crate::store) struct Transaction<'a> {
     pub(super) connection: &'a Connection,
     pub(super) memory: &'a mut Memory,
     pub(super) sealer: &'a dyn Sealer,
     pub(super) now: UnixMillis,
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Fault> {
         Ok(self.connection.prepare_cached(sql)?.execute(values)?)
     }
