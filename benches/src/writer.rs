@@ -219,7 +219,7 @@ impl Disk {
     }
 
     fn slot(&self) -> Box<dyn WriteSlot> {
-        self.store.try_reserve().expect("the queue has a place")
+        self.store.try_reserve().expect("the queue has a permit")
     }
 
     fn message(&self, number: u64) -> Arc<Placed> {

@@ -96,7 +96,7 @@ pub enum Write {
 /// Why nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The queue to the writer has no place; try again.
+    /// The queue to the writer has no permit; try again.
     #[error("the store's queue is full")]
     Full,
     /// The disk, the file or the keys failed; nothing of the batch was stored.
@@ -149,7 +149,7 @@ pub struct Refused {
 /// nobody holds a lock that their completion takes while they write.
 pub type Completion = Box<dyn FnOnce(Result<()>) + Send>;
 
-/// A reserved place in the writer's queue; dropped unused, it is free again.
+/// A permit of the writer's queue; dropped unused, it is free again.
 pub trait WriteSlot: Send {
     /// Puts these into the queue, to be committed together. The completion may run before this
     /// returns.
@@ -168,9 +168,10 @@ pub struct Page<Id> {
 /// The port to what is kept, all of it. Reads see everything that was reported as stored.
 #[async_trait]
 pub trait Store: Transcript + Retention {
-    /// Reserves a place in the writer's queue; `Err(Full)` when none is free.
+    /// Takes a permit of the writer's queue; `Err(Full)` when none is free.
     fn try_reserve(&self) -> Result<Box<dyn WriteSlot>>;
-    /// Waits for a place, at most as long as the store's patience, then `Err(Full)`: it slows the sender.
+    /// Waits for a permit, at most as long as the store's patience, then `Err(Full)`: it slows the
+    /// sender.
     async fn reserve(&self) -> Result<Box<dyn WriteSlot>>;
     /// Writes and waits until it is kept, all of it or nothing: what came of each, in their order.
     async fn batch(&self, writes: Vec<Write>) -> Result<Vec<Wrote>, Refused>;

@@ -23,8 +23,8 @@ use super::{Share, Slot};
 pub struct Socket {
     stream: TcpStream,
     session: Option<Box<Shared>>,
-    /// Gives the listener and the address their places back.
-    _places: (Slot, Share),
+    /// Gives the listener and the address their permits back.
+    _permits: (Slot, Share),
 }
 
 /// A TLS session that any thread may write to.
@@ -37,7 +37,7 @@ struct Shared {
 
 impl Socket {
     /// The stream of an upgraded line, and what came before: what HTTP had read, then what TLS had decrypted.
-    pub(super) fn new(line: Line, places: (Slot, Share), early: Bytes) -> (Self, Bytes) {
+    pub(super) fn new(line: Line, permits: (Slot, Share), early: Bytes) -> (Self, Bytes) {
         let (stream, session, early) = match line {
             Line::Plain(stream) => (stream, None, early),
             Line::Tls(stream) => {
@@ -48,7 +48,7 @@ impl Socket {
                 (stream, Some(Box::new(shared)), Bytes::from(early))
             }
         };
-        (Self { stream, session, _places: places }, early)
+        (Self { stream, session, _permits: permits }, early)
     }
 
     /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept back, so the owner of

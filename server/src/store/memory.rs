@@ -75,7 +75,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     stats: Arc<dyn StoreStats>,
     /// One permit for each write that may be under way.
-    places: Semaphore,
+    permits: Semaphore,
     closed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
     /// Conversations in which something was said since their change was last listed. Messages do not wait for the
@@ -102,7 +102,7 @@ impl MemoryStore {
             sealer,
             clock,
             stats: Arc::clone(&config.stats),
-            places: Semaphore::new(config.queue_len.max(1)),
+            permits: Semaphore::new(config.queue_len.max(1)),
             closed: AtomicBool::new(false),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             touched: Mutex::default(),
@@ -114,10 +114,10 @@ impl MemoryStore {
     }
 
     async fn slot(&self) -> Result<Slot> {
-        let place = self.shared.places.acquire();
-        let place = tokio::time::timeout(self.patience, place).await;
-        let Ok(Ok(place)) = place else { return Err(StoreError::Full) };
-        place.forget();
+        let permit = self.shared.permits.acquire();
+        let permit = tokio::time::timeout(self.patience, permit).await;
+        let Ok(Ok(permit)) = permit else { return Err(StoreError::Full) };
+        permit.forget();
         let slot = Slot { shared: Arc::clone(&self.shared) };
         self.shared.check_open()?;
         Ok(slot)
@@ -179,7 +179,7 @@ struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.shared.places.add_permits(1);
+        self.shared.permits.add_permits(1);
     }
 }
 
@@ -197,8 +197,8 @@ impl WriteSlot for Slot {
 impl Store for MemoryStore {
     fn try_reserve(&self) -> Result<Box<dyn WriteSlot>> {
         self.shared.check_open()?;
-        let place = self.shared.places.try_acquire().map_err(|_| StoreError::Full)?;
-        place.forget();
+        let permit = self.shared.permits.try_acquire().map_err(|_| StoreError::Full)?;
+        permit.forget();
         Ok(Box::new(Slot { shared: Arc::clone(&self.shared) }))
     }
 

@@ -71,7 +71,7 @@ pub(in crate::store) use self::transaction::{Transaction, locks};
 /// The store's bounds.
 #[derive(Debug, Clone)]
 pub struct SqliteConfig {
-    /// Places in the writer's queue.
+    /// Permits of the writer's queue: jobs that may be in it.
     pub queue_len: usize,
     /// How long a sender waits for one before being refused.
     pub patience: Duration,
@@ -124,9 +124,9 @@ struct Shared {
     sealer: Arc<dyn Sealer>,
     clock: Arc<dyn Clock>,
     stats: Arc<dyn StoreStats>,
-    /// One permit for each place in the writer's queue.
-    places: Arc<Semaphore>,
-    /// None once closed. Full: never, a place was reserved.
+    /// One permit for each job that the writer's queue takes.
+    permits: Arc<Semaphore>,
+    /// None once closed. Full: never, a permit was taken.
     jobs: Mutex<Option<SyncSender<Job>>>,
     completion_thread: CompletionThread,
     /// What is acked and not in the file yet.
@@ -210,7 +210,7 @@ impl SqliteStore {
             memtable.add(waiting.into_iter());
         }
         let healthy = Arc::new(AtomicBool::new(connection.is_some()));
-        let places = Arc::new(Semaphore::new(queue_len));
+        let permits = Arc::new(Semaphore::new(queue_len));
         let journal =
             connection.as_ref().and_then(|_| file::make_journal(folder, id, checkpointed));
         let alone = Arc::new(Mutex::new(alone));
@@ -237,7 +237,7 @@ impl SqliteStore {
             rate: Rate::new(clock.instant()),
             log_pages: 0,
             linger: config.linger,
-            places: Arc::clone(&places),
+            permits: Arc::clone(&permits),
             queue_len,
             bytes: Arc::clone(&bytes),
         };
@@ -248,7 +248,7 @@ impl SqliteStore {
             sealer,
             clock,
             stats: Arc::clone(&config.stats),
-            places,
+            permits,
             jobs: Mutex::new(Some(jobs_tx)),
             completion_thread,
             memtable,
@@ -287,9 +287,9 @@ impl SqliteStore {
         }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let places = Arc::clone(&self.shared.places);
-        match tokio::time::timeout(self.patience, places.acquire_owned()).await {
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let permits = Arc::clone(&self.shared.permits);
+        match tokio::time::timeout(self.patience, permits.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(StoreError::Unavailable { act: "write after the end" }),
             Err(_) => Err(StoreError::Full),
@@ -297,7 +297,7 @@ impl SqliteStore {
     }
 
     async fn work(&self, work: Work) -> Result<()> {
-        let permit = self.place().await?;
+        let permit = self.permit().await?;
         let (told, completion) = oneshot::channel();
         let completion_tx: Completion = Box::new(move |outcome| {
             // Whoever asked may have gone.

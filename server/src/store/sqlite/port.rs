@@ -43,12 +43,12 @@ impl Store for SqliteStore {
             return Err(StoreError::Unavailable { act: "write after the end" });
         }
         let permit =
-            Arc::clone(&self.shared.places).try_acquire_owned().map_err(|_| StoreError::Full)?;
+            Arc::clone(&self.shared.permits).try_acquire_owned().map_err(|_| StoreError::Full)?;
         Ok(Box::new(Slot { shared: Arc::clone(&self.shared), permit }))
     }
 
     async fn reserve(&self) -> Result<Box<dyn WriteSlot>> {
-        let permit = self.place().await?;
+        let permit = self.permit().await?;
         if self.shared.jobs.lock().is_none() {
             return Err(StoreError::Unavailable { act: "write after the end" });
         }

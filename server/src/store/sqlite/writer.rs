@@ -94,7 +94,7 @@ impl Work {
     }
 }
 
-/// One entry of the queue. Its place is free again when its outcome is known.
+/// One entry of the queue. Its permit is free again when its outcome is known.
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) completion: Completion,
@@ -131,8 +131,8 @@ pub(super) struct Writer {
     pub(super) log_pages: usize,
     /// How long that moment is.
     pub(super) linger: Duration,
-    /// The queue's places; those that are taken wait or are in the batch.
-    pub(super) places: Arc<Semaphore>,
+    /// The queue's permits; those that are taken wait or are in the batch.
+    pub(super) permits: Arc<Semaphore>,
     pub(super) queue_len: usize,
     /// The database's bytes, below SQLite. Last: a file that is closed takes the locks of this process on it along.
     pub(super) bytes: Arc<File>,
@@ -306,7 +306,7 @@ impl Writer {
     }
 
     fn count_waiting(&self) {
-        self.stats.waiting(self.queue_len.saturating_sub(self.places.available_permits()));
+        self.stats.waiting(self.queue_len.saturating_sub(self.permits.available_permits()));
     }
 
     fn alone(job: &Job) -> bool {

@@ -36,12 +36,12 @@ impl Writer {
         let len = jobs.len();
         let started = self.clock.instant();
         let mut completions = Vec::with_capacity(len);
-        let mut permits = Vec::with_capacity(len);
+        let mut held = Vec::with_capacity(len);
         let mut works = Vec::with_capacity(len);
         for Job { work, completion, permit } in jobs {
             works.push(work);
             completions.push(completion);
-            permits.push(permit);
+            held.push(permit);
         }
         let messages = works.iter().map(Work::messages).sum();
         let mut steps = Steps::default();
@@ -56,7 +56,7 @@ impl Writer {
             Err(fault) => vec![Err(self.fail(fault)); len],
         };
         self.completion_thread.tell(completions.into_iter().zip(outcomes).collect());
-        drop(permits);
+        drop(held);
     }
 
     /// Syncs a batch, in whichever way it can be.
