@@ -61,10 +61,10 @@ fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
     meter.repeat(case, || {
         // The visitor, who wrote it, and those who hear it.
         let room = crowd(case.each + 1, encodings);
-        let placed = World::default().placed(CONVERSATION, room.sequencer().seq_last().0 + 1);
+        let sequenced = World::default().sequenced(CONVERSATION, room.sequencer().seq_last().0 + 1);
         move || {
             let from = Some(connection(0));
-            let (hearers, _) = deliver(&room, black_box(&placed), from, NOW.day());
+            let (hearers, _) = deliver(&room, black_box(&sequenced), from, NOW.day());
             hearers.iter().for_each(|outlet| outlet.flush());
         }
     });

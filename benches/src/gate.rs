@@ -15,29 +15,29 @@ const PAGE: u32 = 50;
 /// which the site's timeline decides; and a page of those.
 pub fn measure(meter: &mut impl Meter) {
     meter.repeat(Case::new("live"), || {
-        let placed = World::default().placed(CONVERSATION, 1);
+        let sequenced = World::default().sequenced(CONVERSATION, 1);
         move || {
             let grant = ReadGrant::fan_out(Reader::Agents, NOW.day());
-            black_box(black_box(&placed).shown(&grant).expect("it is alive"));
+            black_box(black_box(&sequenced).shown(&grant).expect("it is alive"));
         }
     });
     meter.repeat(Case::new("stored"), || {
         let world = World::default();
-        let placed = world.placed(CONVERSATION, 1);
+        let sequenced = world.sequenced(CONVERSATION, 1);
         move || {
             let grant =
                 ReadGrant::stored(Door::History, Reader::Visitor, NOW.day(), world.timeline());
-            black_box(black_box(&placed).shown(&grant).expect("it is alive"));
+            black_box(black_box(&sequenced).shown(&grant).expect("it is alive"));
         }
     });
     meter.repeat(Case::new("line-of-a-page-of-50").each(PAGE), || {
         let world = World::default();
         let numbers = 1..=u64::from(PAGE);
-        let page: Vec<_> = numbers.map(|number| world.placed(CONVERSATION, number)).collect();
+        let page: Vec<_> = numbers.map(|number| world.sequenced(CONVERSATION, number)).collect();
         move || {
             let grant =
                 ReadGrant::stored(Door::History, Reader::Visitor, NOW.day(), world.timeline());
-            let lines = black_box(&page).iter().filter_map(|placed| placed.shown(&grant));
+            let lines = black_box(&page).iter().filter_map(|sequenced| sequenced.shown(&grant));
             black_box(lines.collect::<Vec<Message<'_>>>());
         }
     });

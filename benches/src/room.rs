@@ -1,4 +1,4 @@
-//! A message's turn in its room: is it new, its place, and the word that it is stored.
+//! A message's turn in its room: is it new, its sequence number, and the word that it is stored.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -31,7 +31,7 @@ pub fn measure(meter: &mut impl Meter) {
 pub(crate) fn full_room() -> LiveRoom {
     let world = World::default();
     let last = u64::try_from(TAIL_MAX).expect("a small number");
-    let tail = (1..=last).map(|number| world.placed(CONVERSATION, number)).collect();
+    let tail = (1..=last).map(|number| world.sequenced(CONVERSATION, number)).collect();
     Room::new(
         (TENANT, SITE, CONVERSATION, VISITOR),
         Seq(last),
@@ -47,6 +47,6 @@ fn say(room: &mut LiveRoom, envelope: Envelope) {
     let command = sequencer.handle(Input::Submitted(submission));
     let Command::Sequence { submission, floor } = command else { unreachable!("it is new") };
     let command = sequencer.handle(Input::Sequenced(submission, floor.next()));
-    let Command::Publish { placed, .. } = command else { unreachable!("it has its number") };
-    black_box(sequencer.handle(Input::Stored(placed)));
+    let Command::Publish { sequenced, .. } = command else { unreachable!("it has its number") };
+    black_box(sequencer.handle(Input::Stored(sequenced)));
 }

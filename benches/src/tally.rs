@@ -34,14 +34,14 @@ fn of(meter: &mut impl Meter, case: Case) {
         let clock: Box<dyn Clock> = Box::new(SystemClock);
         // The one who wrote it, and the one who hears it.
         let room = crowd(2, [Encoding::Msgpack; 2]);
-        let placed = World::default().placed(CONVERSATION, room.sequencer().seq_last().0 + 1);
-        let (_, to) = deliver(&room, &placed, Some(connection(0)), NOW.day());
+        let sequenced = World::default().sequenced(CONVERSATION, room.sequencer().seq_last().0 + 1);
+        let (_, to) = deliver(&room, &sequenced, Some(connection(0)), NOW.day());
         let messages = usize::try_from(case.each).expect("a small number");
         move || {
             let metrics = black_box::<&Metrics>(&metrics);
             for _ in 0..messages {
                 black_box(clock.instant());
-                tally::placed(metrics, placed.envelope(), black_box(to), black_box(DELIVERY));
+                tally::sequenced(metrics, sequenced.envelope(), black_box(to), black_box(DELIVERY));
             }
             metrics.waiting(black_box(messages));
             let (took, keys, sync) = black_box((ACK, Duration::ZERO, ACK));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use livehelp::channel::Channel;
-use livehelp::privacy::envelope::{Envelope, Flags, Placed};
+use livehelp::privacy::envelope::{Envelope, Flags, Sequenced};
 use livehelp::privacy::ingest::{Ground, Said, ingest};
 use livehelp::privacy::policy::{Plan, SiteEvent, SiteTimeline};
 use livehelp::privacy::redact::Redactor;
@@ -81,9 +81,9 @@ impl World {
         ingest(said, Author::Visitor, &self.ground(), NOW).expect("this may be said")
     }
 
-    /// The same in its place.
-    pub fn placed(&self, conversation: ConversationId, number: u64) -> Arc<Placed> {
-        Arc::new(self.envelope(conversation, number).place(Seq(number)))
+    /// The same with its sequence number.
+    pub fn sequenced(&self, conversation: ConversationId, number: u64) -> Arc<Sequenced> {
+        Arc::new(self.envelope(conversation, number).sequence(Seq(number)))
     }
 }
 

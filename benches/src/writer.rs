@@ -13,7 +13,7 @@ use livehelp::channel::Channel;
 use livehelp::clock::{Clock, ManualClock};
 use livehelp::keys::KeyStore;
 use livehelp::metrics::StoreOp;
-use livehelp::privacy::envelope::Placed;
+use livehelp::privacy::envelope::Sequenced;
 use livehelp::privacy::seal::Sealer;
 use livehelp::store::sqlite::{SqliteConfig, SqliteStore};
 use livehelp::store::{
@@ -147,7 +147,7 @@ struct Disk {
 /// Messages in the writer's queue, all but the last, which is to set it going.
 struct LinedUp {
     slot: Box<dyn WriteSlot>,
-    last: Arc<Placed>,
+    last: Arc<Sequenced>,
 }
 
 impl Disk {
@@ -222,8 +222,8 @@ impl Disk {
         self.store.try_reserve().expect("the queue has a permit")
     }
 
-    fn message(&self, number: u64) -> Arc<Placed> {
-        self.world.placed(conversation(number % CONVERSATIONS), number / CONVERSATIONS + 1)
+    fn message(&self, number: u64) -> Arc<Sequenced> {
+        self.world.sequenced(conversation(number % CONVERSATIONS), number / CONVERSATIONS + 1)
     }
 }
 

@@ -138,7 +138,7 @@ records! {
         site: SiteId,
         state: ConversationState,
         created_at: UnixMillis,
-        /// The newest place.
+        /// The newest sequence number.
         seq_last: Seq,
         /// The agents who have or had part in it.
         agents: List<AgentCard, 64>,
@@ -173,11 +173,11 @@ records! {
     /// The last message that a client has of a conversation.
     pub struct ResumePoint {
         conversation: ConversationId,
-        /// Its place; 0 with an absent id: the client has none.
+        /// Its sequence number; 0 with an absent id: the client has none.
         seq: Seq;
         message: MessageId,
-        /// Its time, as the server gave it. A place that was lost in a crash may be given again, to the same
-        /// message even; the time tells the two apart.
+        /// Its time, as the server gave it. A sequence number that was lost in a crash may be given
+        /// again, to the same message even; the time tells the two apart.
         at: UnixMillis,
     }
 

@@ -114,7 +114,8 @@ frames! {
             request: RequestId,
             conversation: ConversationId,
             message: MessageId,
-            /// The newest place the author had seen at the first try; the same on a resend.
+            /// The newest sequence number the author had seen at the first try; the same on a
+            /// resend.
             seen_seq: Seq,
             body: Body<'a>;
             visibility: Visibility,
@@ -141,11 +142,11 @@ frames! {
         8 "seen" Seen (Everyone, Memory, watched) { conversation: ConversationId, seq: Seq }
         /// Is the line alive? Answered at once with `pong`.
         9 "ping" Ping (Everyone, Memory) { request: RequestId }
-        /// Asks for the newest messages before a place. Answered with `history`.
+        /// Asks for the newest messages before a sequence number. Answered with `history`.
         10 "history" History (Everyone, Store) {
             request: RequestId,
             conversation: ConversationId,
-            /// Places below this one; 0: from the newest.
+            /// Sequence numbers below this one; 0: from the newest.
             before: Seq,
             limit: u16,
         }
@@ -230,7 +231,8 @@ frames! {
             /// Agents: who they are.
             agent: AgentCard,
         }
-        /// What was asked is done and stored: on disk, or in memory where the server has no disk. For `send` with its place and time.
+        /// What was asked is done and stored: on disk, or in memory where the server has no disk.
+        /// For `send` with its sequence number and time.
         65 "ack" Ack {
             request: RequestId;
             seq: Seq,
@@ -307,7 +309,7 @@ frames! {
         79 "pong" Pong { request: RequestId }
         /// What another window of the same agent has in its composer.
         80 "draft" Draft { conversation: ConversationId, text: Text<'a> }
-        /// A page of messages, in order of their places.
+        /// A page of messages, in order of their sequence numbers.
         81 "history" History {
             /// 0 where it comes of itself, after a resume.
             request: RequestId,

@@ -20,7 +20,7 @@ impl<'de> Deserialize<'de> for Seq {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seq = u64::deserialize(deserializer)?;
         if seq > SEQ_MAX {
-            let expected = &"a place, at most the highest";
+            let expected = &"a sequence number, at most the highest";
             return Err(de::Error::invalid_value(de::Unexpected::Unsigned(seq), expected));
         }
         Ok(Self(seq))
@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for Seq {
 }
 
 impl Seq {
-    /// The place after this one.
+    /// The sequence number after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -299,11 +299,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     }
 }
 
-/// One thing said, in its place, as a page of history carries it; the pushed frame `message` has the
-/// same fields after the conversation.
+/// One thing said, with its sequence number, as a page of history carries it; the pushed frame
+/// `message` has the same fields after the conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message<'a> {
-    /// Its place.
+    /// Its sequence number.
     pub seq: Seq,
     /// Its identity, made by its sender.
     pub message: MessageId,

@@ -1,4 +1,4 @@
-//! Between nodes: who gives a message its place, and how other nodes hear of it.
+//! Between nodes: who gives a message its sequence number, and how other nodes hear of it.
 //!
 //! Lives here: the port, and what travels through it. Not here: rooms and who is in them (`hub`), what is
 //! kept (`store`). Called by `hub`.
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::{Author, Seq};
 
-use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::envelope::{Envelope, Sequenced};
 
 #[cfg(test)]
 mod conformance;
@@ -20,17 +20,17 @@ pub mod redis;
 /// What was heard and not yet taken; a hub that falls behind so far slows the bus.
 const HEARD_MAX: usize = 4_096;
 
-/// Why no place was given.
+/// Why no sequence number was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the bus gives no place now")]
+#[error("the bus gives no sequence number now")]
 pub struct BusError;
 
 /// What nodes tell each other of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// A message has its place. Only [`Bus::place`] says it.
-    Placed(Arc<Placed>),
-    /// A place whose message could not be stored.
+    /// A message has its sequence number. Only [`Bus::sequence`] says it.
+    Sequenced(Arc<Sequenced>),
+    /// A sequence number whose message could not be stored.
     Void { tenant: TenantId, conversation: ConversationId, seq: Seq, message: MessageId },
     /// A message is stored under this number, and whoever looked for it may have stopped.
     Stored { tenant: TenantId, conversation: ConversationId, seq: Seq },
@@ -50,7 +50,7 @@ impl Notice {
     /// The Organization.
     pub fn tenant(&self) -> TenantId {
         match self {
-            Self::Placed(placed) => placed.envelope().tenant(),
+            Self::Sequenced(sequenced) => sequenced.envelope().tenant(),
             Self::Void { tenant, .. }
             | Self::Stored { tenant, .. }
             | Self::Typing { tenant, .. }
@@ -61,7 +61,7 @@ impl Notice {
     /// The conversation of which it tells.
     pub fn conversation(&self) -> ConversationId {
         match self {
-            Self::Placed(placed) => placed.envelope().conversation(),
+            Self::Sequenced(sequenced) => sequenced.envelope().conversation(),
             Self::Void { conversation, .. }
             | Self::Stored { conversation, .. }
             | Self::Typing { conversation, .. }
@@ -73,28 +73,28 @@ impl Notice {
 /// What the hub hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// Of a conversation that it follows. `own`: this node asked for the place.
+    /// Of a conversation that it follows. `own`: this node asked for the sequence number.
     Notice { notice: Notice, own: bool },
     /// The line was down: anything may have been missed.
     Missed,
 }
 
-/// Gives places, so that every node shows one order, and carries notices. What a node is to hear comes
-/// through the channel that was made with it.
+/// Gives sequence numbers, so that every node shows one order, and carries notices. What a node is
+/// to hear comes through the channel that was made with it.
 #[async_trait]
 pub trait Bus: Send + Sync + std::fmt::Debug {
-    /// Whether a place takes a round trip.
+    /// Whether a sequence number takes a round trip.
     fn is_far(&self) -> bool;
 
-    /// The place at once, where it needs no round trip: called under the room's lock.
-    fn place_here(&self, envelope: &Envelope, floor: Seq) -> Option<Seq>;
+    /// The sequence number at once, where it needs no round trip: called under the room's lock.
+    fn sequence_here(&self, envelope: &Envelope, floor: Seq) -> Option<Seq>;
 
-    /// The place above `floor`, in one round trip that announces it too; then every node that follows the
-    /// conversation, this one as well, delivers in the bus's order.
+    /// The sequence number above `floor`, in one round trip that announces it too; then every node
+    /// that follows the conversation, this one as well, delivers in the bus's order.
     ///
     /// # Errors
     /// If the bus is away: the sender may try again. It may have been announced all the same.
-    async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError>;
+    async fn sequence(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError>;
 
     /// Tells the other nodes, if it can: no notice carries what the store does not.
     fn announce(&self, notice: Notice);
@@ -106,6 +106,6 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// Hears no more of it, once for each [`Bus::follow`].
     fn unfollow(&self, conversation: ConversationId);
 
-    /// Whether places can be had now: readiness.
+    /// Whether sequence numbers can be had now: readiness.
     fn healthy(&self) -> bool;
 }

@@ -170,11 +170,11 @@ metrics! {
     }
     "Bus" {
         bus_up: Gauge = (),
-            "1 while places can be had and other nodes are heard; in a server on its own always.";
+            "1 while sequence numbers can be had and other nodes are heard; in a server on its own always.";
         bus_publish_duration_seconds: Histogram<Seconds> = (),
-            "The round trip that gives a message its place and tells the other nodes. A server on its own makes none.";
+            "The round trip that gives a message its sequence number and tells the other nodes. A server on its own makes none.";
         bus_errors_total: Counters<BusOp> = ("op"),
-            "What the bus did not do: places not given, writes that failed, connections lost or not made.";
+            "What the bus did not do: sequence numbers not given, writes that failed, connections lost or not made.";
         bus_notices_lost_total: Counter = (),
             "Notices to other nodes that never left: who types, how far someone has read, what could not be stored.";
     }
@@ -190,7 +190,7 @@ metrics! {
         store_errors_total: Counters<StoreOp> = ("op"),
             "Transactions and questions that failed.";
         transcript_lag_seconds: Histogram<Seconds> = (),
-            "Age of a placed message when it was stored.";
+            "Age of a sequenced message when it was stored.";
         store_queue_writes: Gauge = (),
             "Writes that wait for the store's writer or are in its batch.";
         store_bytes: Gauges<File> = ("file"),

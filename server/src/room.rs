@@ -11,7 +11,7 @@ use protocol::conversation::Marks;
 use protocol::ids::{ConnectionId, ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::{Author, Seq, Visibility};
 
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Below, Reader};
 use crate::sequencer::Sequencer;
 
@@ -48,8 +48,8 @@ impl<O> Room<O> {
     pub fn new(
         (tenant, site, conversation, visitor): (TenantId, SiteId, ConversationId, VisitorId),
         seq_last: Seq,
-        tail: Vec<Arc<Placed>>,
-        before: (Below, Option<Arc<Placed>>),
+        tail: Vec<Arc<Sequenced>>,
+        before: (Below, Option<Arc<Sequenced>>),
         mut marks: Vec<Marks>,
     ) -> Self {
         // What someone saw and what was then lost is no sight of what comes in its place.
@@ -146,8 +146,8 @@ impl<O> Room<O> {
         &self.members
     }
 
-    /// Raises someone's marks; they never go back and never beyond the newest place. Seen includes
-    /// delivered. Returns the marks if they changed.
+    /// Raises someone's marks; they never go back and never beyond the newest sequence number. Seen
+    /// includes delivered. Returns the marks if they changed.
     pub fn mark(&mut self, author: Author, delivered: Seq, seen: Seq) -> Option<Marks> {
         let seen = seen.min(self.sequencer.seq_last());
         let delivered = delivered.min(self.sequencer.seq_last()).max(seen);

@@ -29,7 +29,7 @@ pub use self::hearing::{Hearing, Key, LOOKED_FOR, Missed, OwnNotice, STORED_LATE
 pub use self::lane::{Ended, Joined, Lanes, Outcome, Settled};
 pub use self::resume::{Older, Resumed};
 use self::tail::Tail;
-use crate::privacy::envelope::{Envelope, Placed, Unplaced};
+use crate::privacy::envelope::{Envelope, Sequenced, Unsequenced};
 use crate::privacy::gate::Below;
 
 /// Messages that a room keeps in memory: a page, so that opening a conversation reads no disk.
@@ -50,13 +50,13 @@ pub const ATTEMPTS_MAX: u8 = 8;
 /// settled cannot be settled again.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    unplaced: Unplaced,
+    unsequenced: Unsequenced,
     allowed: bool,
     attempts: u8,
     search: Search,
 }
 
-/// What the store was asked about a message. Another question takes the place of the one before.
+/// What the store was asked about a message. Another question replaces the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Search {
     None,
@@ -73,13 +73,13 @@ enum Search {
 impl Submission {
     /// A message that was just said. `allowed`: something new may be said; what was said before is acked in any case.
     pub fn new(envelope: Envelope, allowed: bool) -> Self {
-        let unplaced = Unplaced::new(envelope);
-        Self { unplaced, allowed, attempts: 0, search: Search::None }
+        let unsequenced = Unsequenced::new(envelope);
+        Self { unsequenced, allowed, attempts: 0, search: Search::None }
     }
 
     /// What was said.
     pub fn envelope(&self) -> &Envelope {
-        self.unplaced.envelope()
+        self.unsequenced.envelope()
     }
 }
 
@@ -100,31 +100,31 @@ pub enum Input {
     /// This node gave it the number: nobody else gives any in this conversation.
     Sequenced(Submission, Seq),
     /// The bus gave it the number that it has here, and told every node so.
-    Told(Submission, Arc<Placed>),
+    Told(Submission, Arc<Sequenced>),
     /// The bus gave it no number.
     BusAway(Submission),
     /// The store was read for [`Command::ReadStore`].
-    Found(Submission, Option<Arc<Placed>>),
+    Found(Submission, Option<Arc<Sequenced>>),
     /// The store knows that numbers up to this one were given: the answer to [`Command::WriteFloor`].
     Floored(Submission, Seq),
     /// A message of this node is on disk.
-    Stored(Arc<Placed>),
+    Stored(Arc<Sequenced>),
     /// It is, but as another node wrote it: the second one is what the store has.
-    StoredBefore(Arc<Placed>, Arc<Placed>),
+    StoredBefore(Arc<Sequenced>, Arc<Sequenced>),
     /// It could not be stored.
-    Failed(Arc<Placed>),
+    Failed(Arc<Sequenced>),
     /// Another message was stored under its number; the store's newest one.
-    NumberTaken(Arc<Placed>, Seq),
+    NumberTaken(Arc<Sequenced>, Seq),
     /// What was written before [`Command::Confirm`] is on disk, or failed.
     Confirmed(Acked, MessageId, Result<(), ()>),
     /// Another node sequenced this.
-    Heard(Arc<Placed>),
+    Heard(Arc<Sequenced>),
     /// Another node could not store what it had sequenced.
     HeardVoid(Seq, MessageId),
     /// The store has had a message under this number since a moment that nobody expected.
     HeardStored(Seq),
     /// The store has this where something was missed, or is in doubt.
-    Read(Arc<Placed>),
+    Read(Arc<Sequenced>),
     /// The store knows that numbers up to this one were given.
     Given(Seq),
     /// What the store has there was read, after it was waited for: what is still in doubt is not there. Until nothing
@@ -165,14 +165,14 @@ pub enum Command {
     Sequence { submission: Submission, floor: Seq },
     /// It has its number: append it for everyone who hears it, before anything else of this conversation, and write it.
     Publish {
-        placed: Arc<Placed>,
+        sequenced: Arc<Sequenced>,
         /// Milliseconds from the visitor's first message, where it is the first by which an agent answers.
         first_answer_ms: Option<u64>,
         gap: Option<Gap>,
     },
     /// It is written by another node: append it for everyone who hears it. `gap`: what is to be read of the store, itself
     /// where it is not known to be there.
-    Show { placed: Arc<Placed>, gap: Option<Gap> },
+    Show { sequenced: Arc<Sequenced>, gap: Option<Gap> },
     /// Look for the message above `after`, and bring the answer by [`Input::Found`]. `patiently`: another node's write
     /// may be on its way. Memory keeps what it has until then by [`Sequencer::hold`].
     ReadStore { submission: Submission, after: Seq, patiently: bool },
@@ -183,13 +183,13 @@ pub enum Command {
     /// It is on disk: tell its author.
     Ack(Acked),
     /// It is on disk, and not as it is shown here: append what the store has, and tell its author.
-    Settle { acked: Acked, placed: Arc<Placed>, gap: Option<Gap> },
+    Settle { acked: Acked, sequenced: Arc<Sequenced>, gap: Option<Gap> },
     /// Tell its author why not.
     Refuse(Refusal),
     /// Take it off the screens. `announce`: tell the other nodes.
-    Void { placed: Arc<Placed>, announce: bool },
+    Void { sequenced: Arc<Sequenced>, announce: bool },
     /// Its number is another's: it needs a new one, and what lies in the gap is to be read.
-    Renumber { placed: Arc<Placed>, gap: Gap },
+    Renumber { sequenced: Arc<Sequenced>, gap: Gap },
     /// What lies in the gap is to be read from the store.
     Fill(Gap),
     /// Nothing.
@@ -280,7 +280,7 @@ pub struct Sequencer {
     /// What memory does not reach.
     below: Below,
     /// The newest of what people said to everyone that memory would not reach.
-    words: Option<Arc<Placed>>,
+    words: Option<Arc<Sequenced>>,
     /// Numbers given and not yet stored, in order.
     unstored: VecDeque<Seq>,
     /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order: in doubt until the store was
@@ -302,11 +302,11 @@ impl Sequencer {
             Input::Submitted(submission) => self.submit(submission),
             Input::Sequenced(submission, seq) => {
                 let first_answer_ms = self.first_answer_ms(submission.envelope());
-                let placed = submission.unplaced.place(seq);
-                self.append(Arc::clone(&placed));
-                Command::Publish { placed, first_answer_ms, gap: None }
+                let sequenced = submission.unsequenced.sequence(seq);
+                self.append(Arc::clone(&sequenced));
+                Command::Publish { sequenced, first_answer_ms, gap: None }
             }
-            Input::Told(submission, placed) => self.told(submission, placed),
+            Input::Told(submission, sequenced) => self.told(submission, sequenced),
             Input::BusAway(_) => {
                 self.awaited = self.awaited.saturating_sub(1);
                 Command::Refuse(Refusal::BusAway)
@@ -316,32 +316,32 @@ impl Sequencer {
                 self.lasts(seq);
                 self.submit(submission)
             }
-            Input::Stored(placed) => {
-                let acked = Acked::of(placed.seq(), placed.envelope());
-                if self.stored(placed.seq()) {
+            Input::Stored(sequenced) => {
+                let acked = Acked::of(sequenced.seq(), sequenced.envelope());
+                if self.stored(sequenced.seq()) {
                     return Command::Ack(acked);
                 }
-                self.settle(acked, placed)
+                self.settle(acked, sequenced)
             }
-            Input::StoredBefore(placed, stored) => {
-                self.withdraw(&placed);
+            Input::StoredBefore(sequenced, stored) => {
+                self.withdraw(&sequenced);
                 self.settle(Acked::of(stored.seq(), stored.envelope()), stored)
             }
-            Input::Failed(placed) => {
-                self.fail(placed.seq(), placed.envelope().message());
-                Command::Void { placed, announce: true }
+            Input::Failed(sequenced) => {
+                self.fail(sequenced.seq(), sequenced.envelope().message());
+                Command::Void { sequenced, announce: true }
             }
-            Input::NumberTaken(placed, seq_last) => self.number_taken(placed, seq_last),
+            Input::NumberTaken(sequenced, seq_last) => self.number_taken(sequenced, seq_last),
             Input::Confirmed(acked, message, written) => {
                 let held = written.is_ok() && self.is_settled(acked.seq, message);
                 if held { Command::Ack(acked) } else { Command::Refuse(Refusal::Unstored) }
             }
-            Input::Heard(placed) => self.heard(placed),
+            Input::Heard(sequenced) => self.heard(sequenced),
             Input::HeardVoid(seq, message) => self.take_off(seq, message),
             Input::HeardStored(seq) => Command::Fill(Gap::of(seq)),
-            Input::Read(placed) => {
-                if self.fill(&placed) {
-                    Command::Show { placed, gap: None }
+            Input::Read(sequenced) => {
+                if self.fill(&sequenced) {
+                    Command::Show { sequenced, gap: None }
                 } else {
                     Command::Nothing
                 }
@@ -353,7 +353,8 @@ impl Sequencer {
             Input::Unfound(gap) => {
                 let doubt = self.elsewhere.iter().copied().find(|seq| gap.has(*seq));
                 let doubt = doubt.and_then(|seq| self.tail.at(seq));
-                let doubt = doubt.map(|placed| (placed.seq(), placed.envelope().message()));
+                let doubt =
+                    doubt.map(|sequenced| (sequenced.seq(), sequenced.envelope().message()));
                 doubt.map_or(Command::Nothing, |(seq, message)| self.take_off(seq, message))
             }
         }
@@ -412,11 +413,11 @@ impl Sequencer {
         Command::Sequence { submission, floor: self.seq_last }
     }
 
-    fn told(&mut self, submission: Submission, placed: Arc<Placed>) -> Command {
+    fn told(&mut self, submission: Submission, sequenced: Arc<Sequenced>) -> Command {
         self.awaited = self.awaited.saturating_sub(1);
-        let first_answer_ms = self.first_answer_ms(placed.envelope());
-        match self.hear(&placed, true) {
-            Heard::Newest { gap } => Command::Publish { placed, first_answer_ms, gap },
+        let first_answer_ms = self.first_answer_ms(sequenced.envelope());
+        match self.hear(&sequenced, true) {
+            Heard::Newest { gap } => Command::Publish { sequenced, first_answer_ms, gap },
             // Its number is another's by now.
             Heard::Known | Heard::Behind => {
                 let again = self.submit(submission);
@@ -429,7 +430,7 @@ impl Sequencer {
         }
     }
 
-    fn found(&mut self, mut submission: Submission, stored: Option<Arc<Placed>>) -> Command {
+    fn found(&mut self, mut submission: Submission, stored: Option<Arc<Sequenced>>) -> Command {
         if let Some(stored) = stored {
             if !stored.envelope().says_the_same(submission.envelope()) {
                 return Command::Refuse(Refusal::Conflict);
@@ -449,11 +450,11 @@ impl Sequencer {
     }
 
     /// The store has a message, and it may be that memory has it otherwise.
-    fn settle(&mut self, acked: Acked, stored: Arc<Placed>) -> Command {
+    fn settle(&mut self, acked: Acked, stored: Arc<Sequenced>) -> Command {
         let (after, until) = (self.seq_last, resume::before(stored.seq()));
         let gap = (after < until).then_some(Gap { after, until: Some(until) });
         if self.fill(&stored) {
-            Command::Settle { acked, placed: stored, gap }
+            Command::Settle { acked, sequenced: stored, gap }
         } else {
             Command::Ack(acked)
         }
@@ -466,23 +467,23 @@ impl Sequencer {
             return Command::Nothing;
         }
         match self.fail(seq, message) {
-            Some(placed) => Command::Void { placed, announce: false },
+            Some(sequenced) => Command::Void { sequenced, announce: false },
             None => Command::Nothing,
         }
     }
 
-    fn number_taken(&mut self, placed: Arc<Placed>, seq_last: Seq) -> Command {
-        self.withdraw(&placed);
+    fn number_taken(&mut self, sequenced: Arc<Sequenced>, seq_last: Seq) -> Command {
+        self.withdraw(&sequenced);
         self.raise(seq_last);
-        let gap = Gap { after: resume::before(placed.seq()), until: Some(seq_last) };
-        Command::Renumber { placed, gap }
+        let gap = Gap { after: resume::before(sequenced.seq()), until: Some(seq_last) };
+        Command::Renumber { sequenced, gap }
     }
 
-    fn heard(&mut self, placed: Arc<Placed>) -> Command {
-        match self.hear(&placed, false) {
-            Heard::Newest { gap } => Command::Show { placed, gap },
+    fn heard(&mut self, sequenced: Arc<Sequenced>) -> Command {
+        match self.hear(&sequenced, false) {
+            Heard::Newest { gap } => Command::Show { sequenced, gap },
             Heard::Known => Command::Nothing,
-            Heard::Behind => Command::Fill(Gap::of(placed.seq())),
+            Heard::Behind => Command::Fill(Gap::of(sequenced.seq())),
         }
     }
 }

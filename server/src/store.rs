@@ -17,7 +17,7 @@ use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
-use crate::privacy::envelope::{Placed, Tag};
+use crate::privacy::envelope::{Sequenced, Tag};
 use crate::privacy::seal::{Bucket, Subject};
 
 pub use self::feed::{FeedEvent, FeedReaderRow};
@@ -49,17 +49,17 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// Drafts of one agent that are read at once: the newest.
 const DRAFTS_MAX: u16 = 100;
 
-/// What is stored together with a message, once its place is known.
+/// What is stored together with a message, once its sequence number is known.
 #[derive(Clone)]
 pub struct Beside(Arc<dyn Fn(Seq) -> Write + Send + Sync>);
 
 impl Beside {
-    /// `write` makes it of the place.
+    /// `write` makes it of the sequence number.
     pub fn new(write: impl Fn(Seq) -> Write + Send + Sync + 'static) -> Self {
         Self(Arc::new(write))
     }
 
-    /// What is stored with a message at this place.
+    /// What is stored with a message at this sequence number.
     pub(crate) fn at(&self, seq: Seq) -> Write {
         (self.0)(seq)
     }
@@ -74,10 +74,10 @@ impl std::fmt::Debug for Beside {
 /// One thing for the writer. All of a batch is committed together or not at all.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// A message in its place.
-    Message(Arc<Placed>),
-    /// Places up to this one were given, though none of their messages may be stored: the numbering goes
-    /// on above it.
+    /// A message with its sequence number.
+    Message(Arc<Sequenced>),
+    /// Sequence numbers up to this one were given, though none of their messages may be stored: the
+    /// numbering goes on above it.
     Floor { tenant: TenantId, conversation: ConversationId, seq: Seq },
     /// A header, new or changed; an older version than the stored one is skipped.
     Conversation(Box<ConversationRow>),
@@ -105,17 +105,19 @@ pub enum StoreError {
         /// What was tried.
         act: &'static str,
     },
-    /// The place is taken by another message: it needs a new one. The stored seq to begin above.
-    #[error("the place is taken")]
-    PlaceTaken {
-        /// The newest stored place.
+    /// The sequence number is taken by another message: it needs a new one. The stored seq to begin
+    /// above.
+    #[error("the sequence number is taken")]
+    SeqTaken {
+        /// The newest stored sequence number.
         seq_last: Seq,
     },
-    /// Another node stored this message, under another place. Only a store that several nodes share says so.
+    /// Another node stored this message, under another sequence number. Only a store that several
+    /// nodes share says so.
     #[error("the message is stored already")]
     StoredBefore {
         /// As it is stored.
-        stored: Arc<Placed>,
+        stored: Arc<Sequenced>,
     },
     /// It would break a rule of uniqueness: the e-mail, key or id exists.
     #[error("exists already: {what}")]
@@ -210,7 +212,8 @@ pub trait Transcript: Records + std::fmt::Debug {
         let of = vec![is("conversation", conversation)];
         Ok(one::<Sketch>("look for a conversation", self, of).await?.is_some())
     }
-    /// A page of what a reader may see, with places in `(after, before)`: the newest `limit` of it.
+    /// A page of what a reader may see, with sequence numbers in `(after, before)`: the newest
+    /// `limit` of it.
     async fn page(
         &self,
         tenant: TenantId,
@@ -219,8 +222,8 @@ pub trait Transcript: Records + std::fmt::Debug {
         (after, before): (Seq, Option<Seq>),
         limit: u16,
     ) -> Result<MessagePage>;
-    /// Messages with places in `(after, before)`, the newest `limit` of them, in order of their places: whatever is kept,
-    /// for the server itself.
+    /// Messages with sequence numbers in `(after, before)`, the newest `limit` of them, in order of
+    /// their sequence numbers: whatever is kept, for the server itself.
     async fn messages(
         &self,
         tenant: TenantId,
@@ -228,7 +231,7 @@ pub trait Transcript: Records + std::fmt::Debug {
         after: Seq,
         before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<Placed>>>;
+    ) -> Result<Vec<Arc<Sequenced>>>;
     /// Whether a key of a message is destroyed, so that nothing of it can be found any more.
     async fn is_destroyed(&self, tag: &Tag, conversation: ConversationId) -> Result<bool>;
     /// One message by its id, looked for above `after`.
@@ -238,7 +241,7 @@ pub trait Transcript: Records + std::fmt::Debug {
         conversation: ConversationId,
         message: MessageId,
         after: Seq,
-    ) -> Result<Option<Arc<Placed>>>;
+    ) -> Result<Option<Arc<Sequenced>>>;
     /// A conversation's header.
     async fn conversation(
         &self,
@@ -442,8 +445,9 @@ pub trait Retention: Send + Sync + std::fmt::Debug {
     async fn buckets(&self) -> Result<Vec<Bucket>>;
     /// Deletes the rows of destroyed buckets, in chunks, and what they leave in the WAL.
     async fn clean_up(&self, buckets: &[Bucket]) -> Result<()>;
-    /// Clears what is kept of a person once their key is destroyed, wherever [`inventory`] says that something lies.
-    /// Places of what they said stay given. Not found where nothing of them is kept.
+    /// Clears what is kept of a person once their key is destroyed, wherever [`inventory`] says
+    /// that something lies. Sequence numbers of what they said stay given. Not found where nothing
+    /// of them is kept.
     async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<()>;
     /// Raises it; by itself it never goes back.
     async fn raise_high_water(&self, at: UnixMillis) -> Result<()>;

@@ -233,7 +233,7 @@ impl Trace {
         self.end(self.name.to_owned(), failed, attributes);
     }
 
-    /// A message was stored at this place of its conversation, or refused.
+    /// A message was stored at this sequence number of its conversation, or refused.
     pub fn message(
         &self,
         role: &'static str,

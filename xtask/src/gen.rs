@@ -214,7 +214,7 @@ impl Wire {
             "u16" => Self::Number("number, 16 bits"),
             "u32" | "RequestId" => Self::Number("number, 32 bits"),
             "u64" => Self::Number("number, 64 bits"),
-            "Seq" => Self::Number("place, 63 bits"),
+            "Seq" => Self::Number("sequence number, 63 bits"),
             "UnixMillis" => Self::Number("Unix milliseconds, 64 bits"),
             "Day" => Self::Number("day since 2020-01-01, 16 bits"),
             "String" | "Text" | "SiteKey" => Self::Text,

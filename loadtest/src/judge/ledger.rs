@@ -120,7 +120,7 @@ impl Recipient {
         Self { run, ..Self::default() }
     }
 
-    /// Takes a text at its place. Gives its stamp where it is news.
+    /// Takes a text at its sequence number. Gives its stamp where it is news.
     pub(crate) fn take(&mut self, text: &str, seq: u64, way: Way) -> Option<Stamp> {
         let stamp = match Stamp::read(text) {
             Ok(stamp) if stamp.run == self.run => stamp,
@@ -135,7 +135,7 @@ impl Recipient {
                 return None;
             }
         };
-        let out_of_place = way == Way::Pushed && seq <= self.seq_last;
+        let out_of_order = way == Way::Pushed && seq <= self.seq_last;
         self.seq_last = self.seq_last.max(seq);
         let heard = self.from.entry(stamp.sender).or_default();
         let late = stamp.number < heard.next;
@@ -150,7 +150,7 @@ impl Recipient {
             heard.next = stamp.number + 1;
         }
         let again = self.voided.remove(&(stamp.sender, stamp.number));
-        if way == Way::Pushed && !again && (late || out_of_place) {
+        if way == Way::Pushed && !again && (late || out_of_order) {
             self.found.reordered += 1;
         }
         self.found.received += 1;
@@ -162,12 +162,12 @@ impl Recipient {
         Some(stamp)
     }
 
-    /// A page comes with these places: they rise within it, whatever it fills.
-    pub(crate) fn page(&mut self, places: impl IntoIterator<Item = u64>) {
+    /// A page comes with these sequence numbers: they rise within it, whatever it fills.
+    pub(crate) fn page(&mut self, numbers: impl IntoIterator<Item = u64>) {
         let mut last = 0;
-        for place in places {
-            self.found.reordered += u64::from(place <= last);
-            last = last.max(place);
+        for number in numbers {
+            self.found.reordered += u64::from(number <= last);
+            last = last.max(number);
         }
     }
 
@@ -178,7 +178,7 @@ impl Recipient {
 
     /// The server takes a message back.
     pub(crate) fn void(&mut self, seq: u64) {
-        let Some(at) = self.recent.iter().position(|(place, ..)| *place == seq) else { return };
+        let Some(at) = self.recent.iter().position(|(number, ..)| *number == seq) else { return };
         if let Some((_, sender, number)) = self.recent.remove(at) {
             self.from.entry(sender).or_default().missing.insert(number);
             self.voided.insert((sender, number));

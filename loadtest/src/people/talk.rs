@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_whose_places_fall_is_out_of_order_whoever_spoke_in_it() {
+    fn a_page_whose_numbers_fall_is_out_of_order_whoever_spoke_in_it() {
         let world = world("");
         let mut talk = talk(&world);
         let own = Stamp { run: 1, sender: talk.me, ..Stamp::default() }.text(100);

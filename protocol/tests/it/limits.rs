@@ -45,7 +45,7 @@ fn a_list_is_refused_at_one_more_than_its_bound() {
 }
 
 #[test]
-fn a_place_above_the_highest_is_no_frame() {
+fn a_number_above_the_highest_is_no_frame() {
     let frame = |seq: u64| ClientFrame::Seen {
         conversation: ConversationId::from_bytes([1; 16]),
         seq: Seq(seq),

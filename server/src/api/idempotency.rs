@@ -192,7 +192,7 @@ impl Keep {
         Ok(self.change(answer))
     }
 
-    /// Keeps what `of` makes of the place of a message, with the message.
+    /// Keeps what `of` makes of the sequence number of a message, with the message.
     pub(crate) fn beside<T: Serialize>(
         self,
         of: impl Fn(Seq) -> T + Send + Sync + 'static,

@@ -23,7 +23,7 @@ use super::told::MESSAGES;
 use super::{ApiState, schema};
 use crate::auth::Scope;
 use crate::http::head;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::ingest::Said;
 use crate::privacy::policy::{Purposes, SiteTimeline, evaluate};
@@ -33,7 +33,8 @@ mod transcript;
 
 use transcript::{all_messages, names, plain};
 
-/// Ranges of places without a message that can still be read, which a page passes over before it says where to go on.
+/// Ranges of sequence numbers without a message that can still be read, which a page passes over
+/// before it says where to go on.
 const EMPTY_RANGES_MAX: usize = 8;
 
 /// Characters of the newest message that a list shows.
@@ -42,7 +43,7 @@ const PREVIEW_CHARS_MAX: usize = 120;
 /// One thing said.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Message {
-    /// Its place in the conversation, from 1.
+    /// Its sequence number in the conversation, from 1.
     #[schema(value_type = u64)]
     seq: Seq,
     #[schema(schema_with = schema::message_id)]
@@ -187,8 +188,9 @@ pub(crate) async fn list(
     Ok(Json(Items { items, next_cursor }))
 }
 
-/// Messages above a place, the oldest first. The store pages from the newest down: a page is one range of places, as
-/// wide as it may have messages, and empty ranges are passed over.
+/// Messages above a sequence number, the oldest first. The store pages from the newest down: a page
+/// is one range of sequence numbers, as wide as it may have messages, and empty ranges are passed
+/// over.
 async fn newer(
     state: &ApiState,
     (tenant, conversation): (TenantId, ConversationId),
@@ -395,9 +397,9 @@ impl Gate {
         Ok(Self { timeline: site.timeline, today: today(state).await? })
     }
 
-    fn show(&self, placed: &Placed) -> Option<Message> {
+    fn show(&self, sequenced: &Sequenced) -> Option<Message> {
         let grant = ReadGrant::stored(Door::Api, Reader::Agents, self.today, &self.timeline);
-        placed.shown(&grant).map(Message::from)
+        sequenced.shown(&grant).map(Message::from)
     }
 
     /// What was said, as it was kept, with what redaction hid; not found once it may not be read.
@@ -409,8 +411,10 @@ impl Gate {
         Kept { message, seq }: Kept,
     ) -> Result<Message, Problem> {
         let after = Seq(seq.0.saturating_sub(1));
-        let placed = state.store.message(tenant, conversation, message, after).await?;
-        placed.and_then(|placed| self.show(&placed)).ok_or_else(|| Problem::not_found("message"))
+        let sequenced = state.store.message(tenant, conversation, message, after).await?;
+        sequenced
+            .and_then(|sequenced| self.show(&sequenced))
+            .ok_or_else(|| Problem::not_found("message"))
     }
 }
 
@@ -423,8 +427,13 @@ pub(crate) struct Preview {
 }
 
 /// The beginning of a message, if it can still be read.
-pub(crate) fn preview(placed: &Placed, today: Day, timeline: &SiteTimeline) -> Option<Preview> {
-    let shown = placed.shown(&ReadGrant::stored(Door::Preview, Reader::Agents, today, timeline))?;
+pub(crate) fn preview(
+    sequenced: &Sequenced,
+    today: Day,
+    timeline: &SiteTimeline,
+) -> Option<Preview> {
+    let shown =
+        sequenced.shown(&ReadGrant::stored(Door::Preview, Reader::Agents, today, timeline))?;
     let text = match &shown.body {
         message::Body::Text(text) => {
             Some(Personal::new(text.expose().chars().take(PREVIEW_CHARS_MAX).collect()))

@@ -227,7 +227,7 @@ impl From<StoreError> for Problem {
                 ..Self::new(ProblemCode::Exists, "There is one with this value already.")
             },
             StoreError::NotFound => Self::not_found("thing"),
-            StoreError::PlaceTaken { .. } | StoreError::StoredBefore { .. } => {
+            StoreError::SeqTaken { .. } | StoreError::StoredBefore { .. } => {
                 Self::new(ProblemCode::Conflict, "It changed meanwhile. Try again.")
             }
         }

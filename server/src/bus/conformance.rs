@@ -34,9 +34,11 @@ impl Node {
         }
     }
 
-    async fn hears_placed(&mut self) -> (MessageId, Seq, bool) {
+    async fn hears_sequenced(&mut self) -> (MessageId, Seq, bool) {
         match self.hears().await {
-            (Notice::Placed(placed), own) => (placed.envelope().message(), placed.seq(), own),
+            (Notice::Sequenced(sequenced), own) => {
+                (sequenced.envelope().message(), sequenced.seq(), own)
+            }
             (other, _) => panic!("a message was expected, not {other:?}"),
         }
     }
@@ -96,8 +98,8 @@ pub(super) fn event(message: u8) -> Envelope {
 
 /// Runs the suite; `nodes` makes two fresh nodes of one bus that nobody used before.
 pub(super) async fn every_promise(nodes: impl AsyncFn() -> (Node, Node)) {
-    places_rise_and_each_is_given_once(nodes().await).await;
-    a_place_is_above_the_floor(nodes().await).await;
+    numbers_rise_and_each_is_given_once(nodes().await).await;
+    a_number_is_above_the_floor(nodes().await).await;
     everyone_who_follows_hears_one_order(nodes().await).await;
     a_message_arrives_as_it_was_sent(nodes().await).await;
     nobody_hears_what_they_do_not_follow(nodes().await).await;
@@ -106,49 +108,49 @@ pub(super) async fn every_promise(nodes: impl AsyncFn() -> (Node, Node)) {
     following_is_counted(nodes().await).await;
 }
 
-/// The promises that a bus of one node keeps: places, for there is nobody to hear of them. The floor is
-/// what the room knows, as the hub hands it.
+/// The promises that a bus of one node keeps: sequence numbers, for there is nobody to hear of
+/// them. The floor is what the room knows, as the hub hands it.
 pub(super) async fn every_promise_of_one_node(bus: Arc<dyn Bus>) {
     let mut floor = Seq(0);
     let conversation = envelope(0, "x").conversation();
     bus.follow(conversation).await;
     for message in 0..60 {
         let envelope = envelope(message, "x");
-        let here = bus.place_here(&envelope, floor).expect("it needs no round trip");
-        assert_eq!(bus.place(&envelope, floor).await, Ok(here), "either way gives the same");
+        let here = bus.sequence_here(&envelope, floor).expect("it needs no round trip");
+        assert_eq!(bus.sequence(&envelope, floor).await, Ok(here), "either way gives the same");
         assert_eq!(here, floor.next(), "above the floor, none left out");
         floor = here;
     }
     // Whoever knows more lifts it, and another conversation counts on its own.
-    assert_eq!(bus.place(&envelope(61, "x"), Seq(100)).await, Ok(Seq(101)));
-    assert_eq!(bus.place(&elsewhere(62), Seq(0)).await, Ok(Seq(1)));
+    assert_eq!(bus.sequence(&envelope(61, "x"), Seq(100)).await, Ok(Seq(101)));
+    assert_eq!(bus.sequence(&elsewhere(62), Seq(0)).await, Ok(Seq(1)));
     let (tenant, author) = (envelope(0, "x").tenant(), Author::Visitor);
     bus.announce(Notice::Typing { tenant, conversation, author, typing: true });
     bus.unfollow(conversation);
     assert!(bus.healthy());
 }
 
-async fn places_rise_and_each_is_given_once((one, two): (Node, Node)) {
+async fn numbers_rise_and_each_is_given_once((one, two): (Node, Node)) {
     let mut asking = Vec::new();
     for message in 0..60 {
         let bus = Arc::clone(if message % 2 == 0 { &one.bus } else { &two.bus });
         asking.push(tasks::spawn("a sender", async move {
-            bus.place(&envelope(message, "x"), Seq(0)).await.unwrap()
+            bus.sequence(&envelope(message, "x"), Seq(0)).await.unwrap()
         }));
     }
-    let mut places = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
     for asked in asking {
-        assert!(places.insert(asked.await.unwrap()), "a place is given once");
+        assert!(numbers.insert(asked.await.unwrap()), "a number is given once");
     }
-    assert_eq!(places, (1..=60).map(Seq).collect());
+    assert_eq!(numbers, (1..=60).map(Seq).collect());
 }
 
-async fn a_place_is_above_the_floor((one, two): (Node, Node)) {
-    assert_eq!(one.bus.place(&envelope(1, "x"), Seq(4)).await, Ok(Seq(5)));
-    assert_eq!(two.bus.place(&envelope(2, "x"), Seq(0)).await, Ok(Seq(6)));
+async fn a_number_is_above_the_floor((one, two): (Node, Node)) {
+    assert_eq!(one.bus.sequence(&envelope(1, "x"), Seq(4)).await, Ok(Seq(5)));
+    assert_eq!(two.bus.sequence(&envelope(2, "x"), Seq(0)).await, Ok(Seq(6)));
     // The bus lost its counter: whoever knows more lifts it.
-    assert_eq!(two.bus.place(&envelope(3, "x"), Seq(100)).await, Ok(Seq(101)));
-    assert_eq!(one.bus.place(&envelope(4, "x"), Seq(6)).await, Ok(Seq(102)));
+    assert_eq!(two.bus.sequence(&envelope(3, "x"), Seq(100)).await, Ok(Seq(101)));
+    assert_eq!(one.bus.sequence(&envelope(4, "x"), Seq(6)).await, Ok(Seq(102)));
 }
 
 async fn everyone_who_follows_hears_one_order((mut one, mut two): (Node, Node)) {
@@ -157,18 +159,17 @@ async fn everyone_who_follows_hears_one_order((mut one, mut two): (Node, Node)) 
     two.bus.follow(conversation).await;
     for message in 0..40 {
         let bus = Arc::clone(if message % 2 == 0 { &one.bus } else { &two.bus });
-        drop(tasks::spawn(
-            "a sender",
-            async move { bus.place(&envelope(message, "x"), Seq(0)).await },
-        ));
+        drop(tasks::spawn("a sender", async move {
+            bus.sequence(&envelope(message, "x"), Seq(0)).await
+        }));
     }
     let mut last = Seq(0);
     for _ in 0..40 {
-        let (by_one, seq, own_of_one) = one.hears_placed().await;
-        let (by_two, same, own_of_two) = two.hears_placed().await;
+        let (by_one, seq, own_of_one) = one.hears_sequenced().await;
+        let (by_two, same, own_of_two) = two.hears_sequenced().await;
         assert_eq!((by_one, seq), (by_two, same), "both hear the same");
         assert!(own_of_one != own_of_two, "one of them sent it");
-        assert!(seq > last, "in the order of the places");
+        assert!(seq > last, "in the order of the numbers");
         last = seq;
     }
 }
@@ -176,24 +177,24 @@ async fn everyone_who_follows_hears_one_order((mut one, mut two): (Node, Node)) 
 async fn a_message_arrives_as_it_was_sent((one, mut two): (Node, Node)) {
     two.bus.follow(envelope(0, "x").conversation()).await;
     for sent in [envelope(1, "caf\u{e9}"), note(2), event(3)] {
-        let seq = one.bus.place(&sent, Seq(0)).await.unwrap();
+        let seq = one.bus.sequence(&sent, Seq(0)).await.unwrap();
         let (notice, own) = two.hears().await;
-        assert_eq!(notice, Notice::Placed(Arc::new(sent.place(seq))));
+        assert_eq!(notice, Notice::Sequenced(Arc::new(sent.sequence(seq))));
         assert!(!own);
     }
 }
 
 async fn nobody_hears_what_they_do_not_follow((one, mut two): (Node, Node)) {
     two.bus.follow(envelope(0, "x").conversation()).await;
-    one.bus.place(&elsewhere(1), Seq(0)).await.unwrap();
-    one.bus.place(&envelope(2, "x"), Seq(0)).await.unwrap();
-    assert_eq!(two.hears_placed().await.0, envelope(2, "x").message());
+    one.bus.sequence(&elsewhere(1), Seq(0)).await.unwrap();
+    one.bus.sequence(&envelope(2, "x"), Seq(0)).await.unwrap();
+    assert_eq!(two.hears_sequenced().await.0, envelope(2, "x").message());
 }
 
 async fn conversations_count_on_their_own((one, _two): (Node, Node)) {
-    assert_eq!(one.bus.place(&envelope(1, "x"), Seq(0)).await, Ok(Seq(1)));
-    assert_eq!(one.bus.place(&elsewhere(2), Seq(0)).await, Ok(Seq(1)));
-    assert_eq!(one.bus.place(&envelope(3, "x"), Seq(0)).await, Ok(Seq(2)));
+    assert_eq!(one.bus.sequence(&envelope(1, "x"), Seq(0)).await, Ok(Seq(1)));
+    assert_eq!(one.bus.sequence(&elsewhere(2), Seq(0)).await, Ok(Seq(1)));
+    assert_eq!(one.bus.sequence(&envelope(3, "x"), Seq(0)).await, Ok(Seq(2)));
 }
 
 async fn other_notices_reach_the_others_alone((mut one, mut two): (Node, Node)) {
@@ -211,8 +212,8 @@ async fn other_notices_reach_the_others_alone((mut one, mut two): (Node, Node)) 
         one.bus.announce(notice.clone());
         assert_eq!(two.hears().await, (notice, false));
     }
-    two.bus.place(&envelope(2, "x"), Seq(0)).await.unwrap();
-    assert_eq!(one.hears_placed().await.0, envelope(2, "x").message(), "and nothing before it");
+    two.bus.sequence(&envelope(2, "x"), Seq(0)).await.unwrap();
+    assert_eq!(one.hears_sequenced().await.0, envelope(2, "x").message(), "and nothing before it");
 }
 
 async fn following_is_counted((one, mut two): (Node, Node)) {
@@ -220,12 +221,12 @@ async fn following_is_counted((one, mut two): (Node, Node)) {
     two.bus.follow(conversation).await;
     two.bus.follow(conversation).await;
     two.bus.unfollow(conversation);
-    one.bus.place(&envelope(1, "x"), Seq(0)).await.unwrap();
-    assert_eq!(two.hears_placed().await.0, envelope(1, "x").message());
+    one.bus.sequence(&envelope(1, "x"), Seq(0)).await.unwrap();
+    assert_eq!(two.hears_sequenced().await.0, envelope(1, "x").message());
     two.bus.unfollow(conversation);
     // What follows proves that the end of following came through.
     two.bus.follow(elsewhere(0).conversation()).await;
-    one.bus.place(&envelope(2, "x"), Seq(0)).await.unwrap();
-    one.bus.place(&elsewhere(3), Seq(0)).await.unwrap();
-    assert_eq!(two.hears_placed().await.0, elsewhere(3).message());
+    one.bus.sequence(&envelope(2, "x"), Seq(0)).await.unwrap();
+    one.bus.sequence(&elsewhere(3), Seq(0)).await.unwrap();
+    assert_eq!(two.hears_sequenced().await.0, elsewhere(3).message());
 }

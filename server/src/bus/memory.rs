@@ -22,11 +22,11 @@ impl Bus for MemoryBus {
         false
     }
 
-    fn place_here(&self, _envelope: &Envelope, floor: Seq) -> Option<Seq> {
+    fn sequence_here(&self, _envelope: &Envelope, floor: Seq) -> Option<Seq> {
         Some(floor.next())
     }
 
-    async fn place(&self, _envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
+    async fn sequence(&self, _envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
         Ok(floor.next())
     }
 
@@ -47,7 +47,7 @@ pub struct MemoryNet(Arc<Mutex<Net>>);
 
 #[derive(Debug, Default)]
 struct Net {
-    places: HashMap<ConversationId, Seq>,
+    numbers: HashMap<ConversationId, Seq>,
     nodes: Vec<Ears>,
     away: bool,
     /// So many questions go unanswered yet.
@@ -98,12 +98,12 @@ impl MemoryNet {
         }
     }
 
-    /// Gives no place to the next so many.
+    /// Gives no sequence number to the next so many.
     pub fn fail(&self, times: u32) {
         self.0.lock().fails = times;
     }
 
-    /// Lets no answer out to those who ask for a place, or lets them go.
+    /// Lets no answer out to those who ask for a sequence number, or lets them go.
     pub fn hold(&self, held: bool) {
         let mut net = self.0.lock();
         net.held = held;
@@ -137,7 +137,7 @@ impl MemoryNet {
 
     /// Forgets every counter, as a Redis does that was started anew.
     pub fn forget(&self) {
-        self.0.lock().places.clear();
+        self.0.lock().numbers.clear();
     }
 }
 
@@ -154,11 +154,11 @@ impl Bus for MemoryNode {
         true
     }
 
-    fn place_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
+    fn sequence_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
         None
     }
 
-    async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
+    async fn sequence(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
         self.net.released().await;
         let mut net = self.net.0.lock();
         let fails = net.fails > 0;
@@ -166,11 +166,11 @@ impl Bus for MemoryNode {
         if net.away || fails {
             return Err(BusError);
         }
-        let counter = net.places.entry(envelope.conversation()).or_default();
+        let counter = net.numbers.entry(envelope.conversation()).or_default();
         let seq = floor.max(*counter).next();
         *counter = seq;
-        let placed = Arc::new(envelope.clone().place(seq));
-        net.tell(&Notice::Placed(placed), self.node, true);
+        let sequenced = Arc::new(envelope.clone().sequence(seq));
+        net.tell(&Notice::Sequenced(sequenced), self.node, true);
         Ok(seq)
     }
 

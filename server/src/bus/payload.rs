@@ -15,7 +15,7 @@ use super::Notice;
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, TAG_VERSION, Tag};
 use crate::privacy::policy::{PolicyVersion, Purposes};
 
-const PLACED: u8 = 1;
+const SEQUENCED: u8 = 1;
 const VOID: u8 = 2;
 const TYPING: u8 = 3;
 const MARK: u8 = 4;
@@ -24,10 +24,10 @@ const STORED: u8 = 5;
 const TEXT: u8 = 0;
 const EVENT: u8 = 1;
 
-/// A message that is to get its place: the place travels beside it.
+/// A message that is to get its sequence number: the sequence number travels beside it.
 pub(super) fn of_envelope(envelope: &Envelope) -> Vec<u8> {
     let tag = envelope.tag();
-    let mut out = begin(PLACED, tag.tenant, envelope.conversation());
+    let mut out = begin(SEQUENCED, tag.tenant, envelope.conversation());
     out.extend_from_slice(tag.site.as_bytes());
     out.extend_from_slice(tag.subject.as_bytes());
     out.push(tag.class.code());
@@ -60,7 +60,7 @@ pub(super) fn of_envelope(envelope: &Envelope) -> Vec<u8> {
 pub(super) fn of_notice(notice: &Notice) -> Vec<u8> {
     let start = |kind| begin(kind, notice.tenant(), notice.conversation());
     match notice {
-        Notice::Placed(placed) => of_envelope(placed.envelope()),
+        Notice::Sequenced(sequenced) => of_envelope(sequenced.envelope()),
         Notice::Void { seq, message, .. } => {
             let mut out = start(VOID);
             out.extend_from_slice(&seq.0.to_be_bytes());
@@ -88,7 +88,8 @@ pub(super) fn of_notice(notice: &Notice) -> Vec<u8> {
     }
 }
 
-/// What the bytes say; `seq` is the place that came beside a message. `None` if this node cannot read it.
+/// What the bytes say; `seq` is the sequence number that came beside a message. `None` if this node
+/// cannot read it.
 pub(super) fn read(bytes: &[u8], seq: Seq) -> Option<Notice> {
     let mut from = Reading(bytes);
     if from.byte()? != TAG_VERSION {
@@ -98,9 +99,9 @@ pub(super) fn read(bytes: &[u8], seq: Seq) -> Option<Notice> {
     let tenant = TenantId::from_bytes(from.array()?);
     let conversation = ConversationId::from_bytes(from.array()?);
     match kind {
-        PLACED if seq > Seq(0) => {
+        SEQUENCED if seq > Seq(0) => {
             let envelope = from.envelope(tenant, conversation)?;
-            Some(Notice::Placed(Arc::new(envelope.place(seq))))
+            Some(Notice::Sequenced(Arc::new(envelope.sequence(seq))))
         }
         VOID => {
             let seq = Seq(from.u64()?);
@@ -260,7 +261,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         for sent in [envelope(1, "gr\u{fc}\u{df} dich"), envelope(2, ""), note(3), event(4)] {
             let read = read(&of_envelope(&sent), Seq(12));
-            assert_eq!(read, Some(Notice::Placed(Arc::new(sent.place(Seq(12))))));
+            assert_eq!(read, Some(Notice::Sequenced(Arc::new(sent.sequence(Seq(12))))));
         }
         for notice in notices() {
             assert_eq!(read(&of_notice(&notice), Seq(0)), Some(notice));
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_a_place_is_not_read() {
+    fn a_message_without_a_number_is_not_read() {
         assert_eq!(read(&of_envelope(&envelope(1, "x")), Seq(0)), None);
     }
 

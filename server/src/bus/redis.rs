@@ -3,10 +3,10 @@
 //! Lives here: the server-side function, the wires, what is followed, sealing in transit. The only door to
 //! the crate `redis`. Not here: what follows from what is heard (`hub`).
 //!
-//! In Redis are, for each conversation that is spoken in, a counter `livehelp:{id}:seq`, which expires, and
-//! messages that pass through the channel `livehelp:{id}:said`: the place in decimal (0: none), a space, the
-//! sender's node (16 bytes), the day of the key (2 bytes), and the sealed payload. Id in braces: on a cluster
-//! both live on one primary.
+//! In Redis are, for each conversation that is spoken in, a counter `livehelp:{id}:seq`, which
+//! expires, and messages that pass through the channel `livehelp:{id}:said`: the sequence number in
+//! decimal (0: none), a space, the sender's node (16 bytes), the day of the key (2 bytes), and the
+//! sealed payload. Id in braces: on a cluster both live on one primary.
 
 mod ears;
 mod start;
@@ -43,7 +43,7 @@ const LIBRARY: &str = include_str!("redis/place.lua");
 /// How long a counter outlives its last use; a floor lifts it again after that.
 const COUNTER_MS: u64 = 24 * 3_600 * 1_000;
 
-/// A place that takes longer is none: the sender tries again.
+/// A sequence number that takes longer is none: the sender tries again.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// Notices that wait for their way out; beyond that they are dropped.
@@ -70,7 +70,7 @@ pub struct RedisBus {
     notices: mpsc::Sender<Notice>,
     wires: Arc<Wires>,
     ears: Arc<Ears>,
-    /// Whether the last place was given: a change is logged, not each failure.
+    /// Whether the last sequence number was given: a change is logged, not each failure.
     gives: AtomicBool,
     metrics: Arc<Metrics>,
     tasks: [JoinHandle<()>; 2],
@@ -170,8 +170,8 @@ impl RedisBus {
             return;
         }
         match outcome {
-            Ok(_) => tracing::info!("the bus gives places again"),
-            Err(error) => tracing::error!(%error, "the bus gives no places"),
+            Ok(_) => tracing::info!("the bus gives sequence numbers again"),
+            Err(error) => tracing::error!(%error, "the bus gives no sequence numbers"),
         }
     }
 }
@@ -182,11 +182,11 @@ impl Bus for RedisBus {
         true
     }
 
-    fn place_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
+    fn sequence_here(&self, _envelope: &Envelope, _floor: Seq) -> Option<Seq> {
         None
     }
 
-    async fn place(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
+    async fn sequence(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, BusError> {
         let asked = self.wires.clock.instant();
         let outcome = self.ask(envelope, floor).await;
         match &outcome {
@@ -220,7 +220,7 @@ impl Bus for RedisBus {
     }
 }
 
-/// Why a place was not given.
+/// Why a sequence number was not given.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error(transparent)]
@@ -298,7 +298,8 @@ impl Wires {
         node.and_then(|node| message.get(node..)).is_some_and(|rest| rest.starts_with(&self.node))
     }
 
-    /// `None` for what this node said itself (but for places), and for what no node of this server wrote.
+    /// `None` for what this node said itself (but for sequence numbers), and for what no node of
+    /// this server wrote.
     fn read(&self, channel: &str, message: &[u8]) -> Option<Heard> {
         let conversation = conversation_of(channel)?;
         let space = message.iter().position(|byte| *byte == b' ')?;

@@ -23,7 +23,7 @@ use super::tally;
 use super::times::Times;
 use crate::bus::{Bus, Notice};
 use crate::metrics::Metrics;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::room::Member;
@@ -60,7 +60,7 @@ enum Step {
 #[derive(Default)]
 struct Read {
     older: Option<Older>,
-    /// And up to which place memory has the rest.
+    /// And up to which sequence number memory has the rest.
     below: Option<(Seq, MessagePage)>,
 }
 
@@ -139,7 +139,7 @@ impl Attendance {
         }
     }
 
-    /// What follows a place in the store, and what is right before it.
+    /// What follows a sequence number in the store, and what is right before it.
     async fn read_older(
         &self,
         of: (TenantId, ConversationId, Sight),
@@ -313,6 +313,6 @@ fn let_in(
 }
 
 /// What the grant lets through, in order.
-fn shown<'p>(page: &'p [Arc<Placed>], grant: &ReadGrant<'_>) -> Vec<Message<'p>> {
-    page.iter().filter_map(|placed| placed.shown(grant)).collect()
+fn shown<'p>(page: &'p [Arc<Sequenced>], grant: &ReadGrant<'_>) -> Vec<Message<'p>> {
+    page.iter().filter_map(|sequenced| sequenced.shown(grant)).collect()
 }

@@ -1,7 +1,8 @@
 //! A conversation that a program or an agent begins for a visitor: over REST, with its first message.
 //!
-//! Lives here: what differs from a visitor's own beginning (`open`): the first message has its place before anybody can
-//! look, and all of it is stored as one batch. Not here: who may ask (`api`). Called by `live`.
+//! Lives here: what differs from a visitor's own beginning (`open`): the first message has its
+//! sequence number before anybody can look, and all of it is stored as one batch. Not here: who may
+//! ask (`api`). Called by `live`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -53,8 +54,9 @@ pub struct Creation<'a> {
 }
 
 impl Conversations {
-    /// Begins a conversation: visitor, header, first message and what is to be stored beside them are on disk when this
-    /// returns, and everybody who follows the Organization's work was told. Returns the message's place.
+    /// Begins a conversation: visitor, header, first message and what is to be stored beside them
+    /// are on disk when this returns, and everybody who follows the Organization's work was told.
+    /// Returns the message's sequence number.
     ///
     /// # Errors
     /// If the site or the visitor is not there, the form lacks what the site requires, a limit is reached, or the store
@@ -105,17 +107,17 @@ impl Conversations {
         let envelope =
             take_in(&site, self.times.record_time(), said, author, (creation.visitor, &standing))
                 .await?;
-        let seq = self.first_place(&envelope).await?;
-        let placed = Arc::new(envelope.place(seq));
+        let seq = self.first_number(&envelope).await?;
+        let sequenced = Arc::new(envelope.sequence(seq));
         let mut writes = vec![
             Write::Visitor(Box::new(visitor_row.clone())),
             Write::Conversation(Box::new(row.clone())),
-            Write::Message(Arc::clone(&placed)),
+            Write::Message(Arc::clone(&sequenced)),
         ];
         writes.extend(creation.beside);
         self.store.write(writes).await?;
         let took = self.times.since(began);
-        tally::placed(&self.metrics, placed.envelope(), Hearers::default(), took);
+        tally::sequenced(&self.metrics, sequenced.envelope(), Hearers::default(), took);
         let (conversation, site) = (row.conversation, row.site);
         // From here on it is there, and what goes wrong is mended by the upkeep.
         let shown = self.take_header(&desk, row, visitor_row).await;
@@ -126,13 +128,14 @@ impl Conversations {
         Ok(seq)
     }
 
-    /// The place of its first message, which nobody has heard of: it is not yet to be looked at.
-    async fn first_place(&self, envelope: &Envelope) -> Result<Seq, Reject> {
-        if let Some(seq) = self.bus.place_here(envelope, Seq(0)) {
+    /// The sequence number of its first message, which nobody has heard of: it is not yet to be
+    /// looked at.
+    async fn first_number(&self, envelope: &Envelope) -> Result<Seq, Reject> {
+        if let Some(seq) = self.bus.sequence_here(envelope, Seq(0)) {
             return Ok(seq);
         }
-        self.bus.place(envelope, Seq(0)).await.map_err(|_| {
-            let words = "no place could be given; try again";
+        self.bus.sequence(envelope, Seq(0)).await.map_err(|_| {
+            let words = "no sequence number could be given; try again";
             Reject::new(RejectCode::Overload, words).retry_after_ms(1_000)
         })
     }

@@ -28,14 +28,14 @@ use super::tally;
 use super::times::Times;
 use crate::bus::{Bus, Notice};
 use crate::metrics::Metrics;
-use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::envelope::{Envelope, Sequenced};
 use crate::sequencer::{
     Acked, Command, Gap, Hearing, Input, OwnNotice, Refusal, STORED_LATE, Submission,
 };
 use crate::store::{Store, StoreError, Write, WriteSlot};
 use crate::traces;
 
-/// Time in which another node stores what it gave a place to.
+/// Time in which another node stores what it gave a sequence number to.
 const ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
 
 /// A message for which a number was asked.
@@ -164,7 +164,7 @@ impl Executor {
                 let Command::Sequence { submission, floor } = command else {
                     return fan_out(live, command, (from, today));
                 };
-                let Some(seq) = self.bus.place_here(submission.envelope(), floor) else {
+                let Some(seq) = self.bus.sequence_here(submission.envelope(), floor) else {
                     live.sequencer_mut().await_bus();
                     return Next::Do(Command::Sequence { submission, floor });
                 };
@@ -186,10 +186,10 @@ impl Executor {
     pub(super) fn published<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
         self: &Arc<Self>,
         pending: PendingWrite<A>,
-        Published { placed, delivered, gap }: Published,
+        Published { sequenced, delivered, gap }: Published,
     ) {
         if let Some(gap) = gap {
-            self.rooms.note_missed_by(&placed, gap);
+            self.rooms.note_missed_by(&sequenced, gap);
         }
         if delivered.hearers.spilled() && !cork::in_read() {
             // Their writes follow each other closely as they are.
@@ -199,23 +199,23 @@ impl Executor {
         }
         traces::reached(pending.trace.as_ref(), "fan-out");
         let now = self.times.instant();
-        tally::placed(
+        tally::sequenced(
             &self.metrics,
-            placed.envelope(),
+            sequenced.envelope(),
             delivered.to,
             now.saturating_duration_since(pending.since),
         );
         if let Some(ms) = delivered.first_answer_ms {
             self.metrics.first_response_seconds.observe(Duration::from_millis(ms));
         }
-        self.record(pending, placed, now);
+        self.record(pending, sequenced, now);
     }
 
     async fn stored_message(
         &self,
         envelope: &Envelope,
         after: Seq,
-    ) -> Result<Option<Arc<Placed>>, Reject> {
+    ) -> Result<Option<Arc<Sequenced>>, Reject> {
         self.store
             .message(envelope.tenant(), envelope.conversation(), envelope.message(), after)
             .await
@@ -258,7 +258,7 @@ impl Executor {
         envelope: &Envelope,
         after: Seq,
         patiently: bool,
-    ) -> Result<Option<Arc<Placed>>, Reject> {
+    ) -> Result<Option<Arc<Sequenced>>, Reject> {
         let stored = self.stored_message(envelope, after).await?;
         if stored.is_some() || !patiently {
             return Ok(stored);
@@ -267,20 +267,20 @@ impl Executor {
         self.stored_message(envelope, after).await
     }
 
-    /// Hands a placed message to the store; its sender hears once it is on disk.
+    /// Hands a sequenced message to the store; its sender hears once it is on disk.
     ///
     /// Whatever answers lies in one piece of memory with the rest, not in one of its own.
     fn record<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
         self: &Arc<Self>,
         pending: PendingWrite<A>,
-        placed: Arc<Placed>,
+        sequenced: Arc<Sequenced>,
         written: Instant,
     ) {
         let executor = Arc::clone(self);
-        let message = Arc::clone(&placed);
+        let message = Arc::clone(&sequenced);
         let PendingWrite { room, slot, answer, beside, by_bus, .. } = pending;
         let is_alone = beside.is_none();
-        let mut writes = vec![Write::Message(placed)];
+        let mut writes = vec![Write::Message(sequenced)];
         writes.extend(beside.as_ref().map(|beside| beside.at(message.seq())));
         slot.write(
             writes,
@@ -303,7 +303,7 @@ impl Executor {
                     });
                     answer(outcome);
                 }
-                Err(StoreError::PlaceTaken { seq_last }) => {
+                Err(StoreError::SeqTaken { seq_last }) => {
                     let taken = Input::NumberTaken(Arc::clone(&message), seq_last);
                     // What is to be read is read for a room that lives.
                     if let Ok(Command::Renumber { gap, .. }) = room.handle(taken, |_, next| next) {
@@ -316,7 +316,7 @@ impl Executor {
                         }
                         None => {
                             executor.take_back(&room, message);
-                            answer(Err(store_reject(&StoreError::PlaceTaken { seq_last })));
+                            answer(Err(store_reject(&StoreError::SeqTaken { seq_last })));
                         }
                     }
                 }
@@ -342,20 +342,21 @@ impl Executor {
         }
     }
 
-    fn tell_set_right(&self, SetRight { acked, placed, hearers, gap }: SetRight) -> Acked {
+    fn tell_set_right(&self, SetRight { acked, sequenced, hearers, gap }: SetRight) -> Acked {
         hearers.iter().for_each(|outlet| outlet.flush());
         if let Some(gap) = gap {
-            self.rooms.note_missed_by(&placed, gap);
+            self.rooms.note_missed_by(&sequenced, gap);
         }
         acked
     }
 
-    /// Another node stored the same message: its place counts, and everyone who shows this node's is told to look.
+    /// Another node stored the same message: its sequence number counts, and everyone who shows
+    /// this node's is told to look.
     fn stored_before(
         &self,
         room: &RoomHandle,
-        message: Arc<Placed>,
-        stored: Arc<Placed>,
+        message: Arc<Sequenced>,
+        stored: Arc<Sequenced>,
     ) -> Result<Acked, Reject> {
         if !stored.envelope().says_the_same(message.envelope()) {
             self.take_back(room, message);
@@ -369,9 +370,10 @@ impl Executor {
         Ok(acked)
     }
 
-    fn announce_stored(&self, placed: &Placed) {
-        let (tenant, conversation) = (placed.envelope().tenant(), placed.envelope().conversation());
-        self.bus.announce(Notice::Stored { tenant, conversation, seq: placed.seq() });
+    fn announce_stored(&self, sequenced: &Sequenced) {
+        let (tenant, conversation) =
+            (sequenced.envelope().tenant(), sequenced.envelope().conversation());
+        self.bus.announce(Notice::Stored { tenant, conversation, seq: sequenced.seq() });
     }
 
     /// A message came again: acked as soon as the first one is on disk, which all before it in the
@@ -394,19 +396,19 @@ impl Executor {
     }
 
     /// What was shown could not be stored: off the screens with it, here and on the other nodes.
-    pub(super) fn take_back(&self, room: &RoomHandle, placed: Arc<Placed>) {
-        let envelope = placed.envelope();
+    pub(super) fn take_back(&self, room: &RoomHandle, sequenced: Arc<Sequenced>) {
+        let envelope = sequenced.envelope();
         self.bus.announce(Notice::Void {
             tenant: envelope.tenant(),
             conversation: envelope.conversation(),
-            seq: placed.seq(),
+            seq: sequenced.seq(),
             message: envelope.message(),
         });
         // Another node may have stored it under the same number.
         if self.bus.is_far() {
-            self.rooms.note_missed_by(&placed, Gap::of(placed.seq()));
+            self.rooms.note_missed_by(&sequenced, Gap::of(sequenced.seq()));
         }
-        room.take_off(Input::Failed(placed));
+        room.take_off(Input::Failed(sequenced));
     }
 
     /// Asks the bus for a number. Nothing: it is published. Otherwise what is to be done next.
@@ -420,7 +422,7 @@ impl Executor {
         let key = (envelope.conversation(), envelope.message());
         let (heard, told) = oneshot::channel();
         self.hearing.lock().ask(key, Asking { pending, submission, heard });
-        let given = self.bus.place(&envelope, floor).await;
+        let given = self.bus.sequence(&envelope, floor).await;
         let wait = self.hearing.lock().answered(key, given.is_ok());
         if let Ok(Ok(settled)) = tokio::time::timeout(wait, told).await {
             return settled;
@@ -428,7 +430,7 @@ impl Executor {
         let asking = self.hearing.lock().unheard(key, wait, given.is_ok());
         let Asking { pending, submission, .. } = asking?;
         let input = match given {
-            Ok(seq) => Input::Told(submission, Arc::new(envelope.place(seq))),
+            Ok(seq) => Input::Told(submission, Arc::new(envelope.sequence(seq))),
             Err(_) => Input::BusAway(submission),
         };
         self.take_number(pending, input)
@@ -460,23 +462,24 @@ impl Executor {
     }
 
     /// The bus tells of a message of this node.
-    pub(super) fn hear_own(self: &Arc<Self>, placed: &Arc<Placed>) {
-        let own = self.hearing.lock().own(placed);
+    pub(super) fn hear_own(self: &Arc<Self>, sequenced: &Arc<Sequenced>) {
+        let own = self.hearing.lock().own(sequenced);
         match own {
             OwnNotice::Stale => {}
             OwnNotice::Awaited(Asking { pending, submission, heard }) => {
-                let next = self.take_number(pending, Input::Told(submission, Arc::clone(placed)));
+                let next =
+                    self.take_number(pending, Input::Told(submission, Arc::clone(sequenced)));
                 // Whoever asked may be gone: then only the author resends.
                 let _gone = heard.send(next);
             }
-            OwnNotice::Unawaited => self.void_unawaited(placed),
+            OwnNotice::Unawaited => self.void_unawaited(sequenced),
         }
     }
 
     /// A number that nobody here waits for: unless the message is here, its author was told that it has none, and the other
     /// nodes show it.
-    fn void_unawaited(&self, placed: &Placed) {
-        let envelope = placed.envelope();
+    fn void_unawaited(&self, sequenced: &Sequenced) {
+        let envelope = sequenced.envelope();
         let is_here = |live: &mut LiveRoom| live.sequencer().find(envelope.message()).is_some();
         let room = self.rooms.live(envelope.conversation());
         if room.and_then(|room| room.with(is_here).ok()) == Some(true) {
@@ -485,7 +488,7 @@ impl Executor {
         self.bus.announce(Notice::Void {
             tenant: envelope.tenant(),
             conversation: envelope.conversation(),
-            seq: placed.seq(),
+            seq: sequenced.seq(),
             message: envelope.message(),
         });
     }

@@ -11,7 +11,7 @@ use protocol::reject::CloseCode;
 use protocol::time::Day;
 use smallvec::SmallVec;
 
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{ReadGrant, Reader};
 use crate::room::Room;
 
@@ -104,16 +104,16 @@ impl Hearers {
 /// flushed: a slow reader costs no more than the appending.
 pub fn deliver(
     live: &LiveRoom,
-    placed: &Placed,
+    sequenced: &Sequenced,
     except: Option<ConnectionId>,
     today: Day,
 ) -> (Outlets, Hearers) {
     let grant = ReadGrant::fan_out(Reader::Agents, today);
     let mut to = Hearers::default();
-    let Some(frame) = placed.frame(&grant) else { return (Outlets::new(), to) };
+    let Some(frame) = sequenced.frame(&grant) else { return (Outlets::new(), to) };
     let frame = Fanned::new(frame);
     let hearers = live
-        .hearers(placed.envelope().visibility(), except)
+        .hearers(sequenced.envelope().visibility(), except)
         .filter_map(|member| {
             to.add(member.reader);
             member.outlet.append_to_flush(&frame).then(|| Arc::clone(&member.outlet))

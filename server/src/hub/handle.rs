@@ -123,13 +123,13 @@ impl RoomHandle {
     /// Takes a message off the screens of this node. Whether there was one.
     pub(super) fn take_off(&self, input: Input) -> bool {
         let told = self.handle(input, |live, command| {
-            let Command::Void { placed, .. } = command else { return None };
+            let Command::Void { sequenced, .. } = command else { return None };
             let frame = Fanned::new(ServerFrame::Void {
-                conversation: placed.envelope().conversation(),
-                seq: placed.seq(),
-                message: placed.envelope().message(),
+                conversation: sequenced.envelope().conversation(),
+                seq: sequenced.seq(),
+                message: sequenced.envelope().message(),
             });
-            let hearers = live.hearers(placed.envelope().visibility(), None);
+            let hearers = live.hearers(sequenced.envelope().visibility(), None);
             let told = hearers.map(|member| {
                 member.outlet.append(&frame);
                 Arc::clone(&member.outlet)

@@ -43,8 +43,8 @@ impl Listener {
     }
 
     fn hear(&self, notice: Notice, own: bool) {
-        if own && let Notice::Placed(placed) = &notice {
-            self.executor.hear_own(placed);
+        if own && let Notice::Sequenced(sequenced) = &notice {
+            self.executor.hear_own(sequenced);
             return;
         }
         self.rooms.hear(notice);

@@ -20,7 +20,7 @@ use super::sites::Sites;
 use super::tally;
 use super::times::Times;
 use crate::metrics::Metrics;
-use crate::privacy::envelope::{Content, Placed, Tag};
+use crate::privacy::envelope::{Content, Sequenced, Tag};
 use crate::privacy::sweep::is_due;
 use crate::store::Store;
 
@@ -91,17 +91,17 @@ impl Integrity {
     }
 
     /// A message is on disk and acked.
-    pub(super) fn acked(&self, placed: &Placed, now: impl FnOnce() -> Instant) {
+    pub(super) fn acked(&self, sequenced: &Sequenced, now: impl FnOnce() -> Instant) {
         if !self.wanted.load(Ordering::Relaxed) || !self.wanted.swap(false, Ordering::Relaxed) {
             return;
         }
-        let envelope = placed.envelope();
+        let envelope = sequenced.envelope();
         let sample = Sample {
             tag: *envelope.tag(),
             conversation: envelope.conversation(),
             message: envelope.message(),
-            seq: placed.seq(),
-            fingerprint: self.fingerprint(placed),
+            seq: sequenced.seq(),
+            fingerprint: self.fingerprint(sequenced),
             due: now() + AGE,
             unread: None,
         };
@@ -123,8 +123,8 @@ impl Integrity {
     }
 
     /// By a seed of this process: it says whether something is the same, and nothing of what it is.
-    fn fingerprint(&self, placed: &Placed) -> u64 {
-        let envelope = placed.envelope();
+    fn fingerprint(&self, sequenced: &Sequenced) -> u64 {
+        let envelope = sequenced.envelope();
         let said = match envelope.content() {
             Content::Text(text) => text.expose().as_bytes(),
             Content::Event { .. } => &[],
@@ -179,8 +179,8 @@ impl Integrity {
         let range = (Seq(seq.0.saturating_sub(1)), Some(Seq(seq.0.saturating_add(1))));
         let read = self.store.messages(tag.tenant, *conversation, range.0, range.1, 1).await;
         let Ok(read) = read else { return Look::Unread };
-        let same = |placed: &Arc<Placed>| {
-            placed.seq() == *seq && self.fingerprint(placed) == sample.fingerprint
+        let same = |sequenced: &Arc<Sequenced>| {
+            sequenced.seq() == *seq && self.fingerprint(sequenced) == sample.fingerprint
         };
         if read.iter().any(same) {
             return Look::Kept;

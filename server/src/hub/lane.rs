@@ -153,7 +153,7 @@ impl Lanes {
             Ok(Err(reject)) => refused(reject),
             // Dropped untold: its number was another's, or the store has ended.
             Err(_) => match renumbered.await {
-                Ok(placed) => Outcome::Renumber(placed),
+                Ok(sequenced) => Outcome::Renumber(sequenced),
                 Err(_) => refused(words(Refusal::Unstored)),
             },
         }

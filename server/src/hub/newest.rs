@@ -12,7 +12,7 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::fanout::LiveRoom;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::ReadGrant;
 use crate::store::{MarkRow, NewestRow};
 
@@ -37,9 +37,9 @@ pub(super) struct Newest {
     seq_last: Seq,
     marks: Vec<Marks>,
     /// The newest of what people said to everyone.
-    words: Option<Arc<Placed>>,
+    words: Option<Arc<Sequenced>>,
     /// The newest of the visitor's own.
-    asked: Option<Arc<Placed>>,
+    asked: Option<Arc<Sequenced>>,
 }
 
 impl Newest {
@@ -47,7 +47,8 @@ impl Newest {
     pub(super) fn of(live: &LiveRoom) -> Self {
         let mut words = live.sequencer().words();
         let newest = words.next();
-        let by_visitor = |placed: &&Arc<Placed>| placed.envelope().author() == Author::Visitor;
+        let by_visitor =
+            |sequenced: &&Arc<Sequenced>| sequenced.envelope().author() == Author::Visitor;
         let asked = newest.filter(by_visitor).or_else(|| words.find(by_visitor));
         Self {
             seq_last: live.sequencer().seq_last(),
@@ -65,8 +66,8 @@ impl Newest {
     /// Lets go of words whose key may be destroyed.
     pub(super) fn forget(&mut self, dead: impl Fn(RetentionClass, Day) -> bool) {
         for kept in [&mut self.words, &mut self.asked] {
-            kept.take_if(|placed| {
-                let tag = placed.envelope().tag();
+            kept.take_if(|sequenced| {
+                let tag = sequenced.envelope().tag();
                 dead(tag.class, tag.ingest_day)
             });
         }
@@ -103,12 +104,12 @@ pub(super) fn facts_of(live: &LiveRoom, grant: Option<&ReadGrant<'_>>) -> RoomFa
 fn facts<'p>(
     seq_last: Seq,
     marks: &[Marks],
-    words: impl Iterator<Item = &'p Arc<Placed>>,
+    words: impl Iterator<Item = &'p Arc<Sequenced>>,
     grant: Option<&ReadGrant<'_>>,
 ) -> RoomFacts {
     let mut facts = RoomFacts { seq_last, marks: marks.to_vec(), ..RoomFacts::default() };
     let Some(grant) = grant else { return facts };
-    let mut said = words.filter_map(|placed| match placed.shown(grant)? {
+    let mut said = words.filter_map(|sequenced| match sequenced.shown(grant)? {
         Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),
         Message { body: Body::Event { .. }, .. } => None,
     });

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::fanout::{Hearers, LiveRoom, Outlets, deliver};
 use super::handle::RoomHandle;
 use super::reject::{conflict, store_reject};
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::sequencer::{Acked, Command, Gap, Refusal, Submission};
 use crate::store::{Beside, StoreError, WriteSlot};
 use crate::traces::Trace;
@@ -51,7 +51,7 @@ pub(super) struct Asked {
 /// Where a number takes a round trip.
 pub(super) struct ByBus {
     /// Told instead of the answer where another message was stored under the number that this one had.
-    pub(super) renumbered: oneshot::Sender<Arc<Placed>>,
+    pub(super) renumbered: oneshot::Sender<Arc<Sequenced>>,
     /// Its number was not asked for before.
     pub(super) since: Instant,
 }
@@ -71,7 +71,7 @@ pub(super) struct PendingWrite<A = Answer> {
 
 /// A message that has its number and was appended for everyone here who hears it.
 pub(super) struct Published {
-    pub(super) placed: Arc<Placed>,
+    pub(super) sequenced: Arc<Sequenced>,
     pub(super) delivered: Delivered,
     pub(super) gap: Option<Gap>,
 }
@@ -79,7 +79,7 @@ pub(super) struct Published {
 /// A message that is on disk otherwise than it was shown here: it was appended for everyone as it is stored.
 pub(super) struct SetRight {
     pub(super) acked: Acked,
-    pub(super) placed: Arc<Placed>,
+    pub(super) sequenced: Arc<Sequenced>,
     pub(super) hearers: Outlets,
     pub(super) gap: Option<Gap>,
 }
@@ -106,15 +106,15 @@ pub(super) fn fan_out(
     command: Command,
     (from, today): (Option<ConnectionId>, Day),
 ) -> Next {
-    let Command::Publish { placed, first_answer_ms, gap } = command else {
+    let Command::Publish { sequenced, first_answer_ms, gap } = command else {
         return match set_right(live, command, today) {
             Ok(set_right) => Next::SetRight(set_right),
             Err(command) => Next::Do(command),
         };
     };
-    let (hearers, to) = deliver(live, &placed, from, today);
+    let (hearers, to) = deliver(live, &sequenced, from, today);
     let delivered = Delivered { hearers, to, first_answer_ms };
-    Next::Published(Published { placed, delivered, gap })
+    Next::Published(Published { sequenced, delivered, gap })
 }
 
 /// Under the room's lock: what the store has otherwise than it is shown goes to everyone here. Any other command comes back.
@@ -123,9 +123,9 @@ pub(super) fn set_right(
     command: Command,
     today: Day,
 ) -> Result<SetRight, Command> {
-    let Command::Settle { acked, placed, gap } = command else { return Err(command) };
-    let (hearers, _) = deliver(live, &placed, None, today);
-    Ok(SetRight { acked, placed, hearers, gap })
+    let Command::Settle { acked, sequenced, gap } = command else { return Err(command) };
+    let (hearers, _) = deliver(live, &sequenced, None, today);
+    Ok(SetRight { acked, sequenced, hearers, gap })
 }
 
 /// Answers for a message that was found in the store.
@@ -151,14 +151,14 @@ pub(super) fn words(refusal: Refusal) -> Reject {
             Reject::new(RejectCode::Forbidden, "nothing new may be said in this conversation")
         }
         Refusal::Outrun => {
-            let words = "no place could be given; try again";
+            let words = "no sequence number could be given; try again";
             Reject::new(RejectCode::Overload, words).retry_after_ms(200)
         }
         Refusal::BusAway => {
             again(RejectCode::StoreUnavailable, "the bus between the servers is away; try again")
         }
         Refusal::Overtaken => {
-            again(RejectCode::Overload, "other servers take its places; try again")
+            again(RejectCode::Overload, "other servers take its sequence numbers; try again")
         }
         Refusal::LaneFull => again(
             RejectCode::Overload,

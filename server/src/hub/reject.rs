@@ -37,7 +37,7 @@ pub(super) fn store_reject(error: &StoreError) -> Reject {
             Reject::new(RejectCode::Conflict, "this exists already with another content")
         }
         StoreError::Unavailable { .. }
-        | StoreError::PlaceTaken { .. }
+        | StoreError::SeqTaken { .. }
         | StoreError::StoredBefore { .. } => {
             Reject::new(RejectCode::StoreUnavailable, "the server cannot store now; try again")
                 .retry_after_ms(1_000)

@@ -21,7 +21,7 @@ use super::ports::Ports;
 use super::reject::{not_found, store_reject};
 use super::times::Times;
 use crate::bus::{Bus, Notice};
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::Reader;
 use crate::room::Room;
 use crate::sequencer::{Command, Hearing, Input, TAIL_MAX};
@@ -245,7 +245,7 @@ impl Rooms {
             return;
         }
         match notice {
-            Notice::Placed(placed) => self.hear_placed(&room, placed),
+            Notice::Sequenced(sequenced) => self.hear_sequenced(&room, sequenced),
             Notice::Void { seq, message, .. } => {
                 room.take_off(Input::HeardVoid(*seq, *message));
             }
@@ -264,10 +264,10 @@ impl Rooms {
         }
     }
 
-    fn hear_placed(&self, room: &RoomHandle, placed: &Arc<Placed>) {
-        let heard = room.handle(Input::Heard(Arc::clone(placed)), |live, command| {
-            if let Command::Show { placed, gap } = command {
-                return (deliver(live, &placed, None, self.times.today()).0, gap);
+    fn hear_sequenced(&self, room: &RoomHandle, sequenced: &Arc<Sequenced>) {
+        let heard = room.handle(Input::Heard(Arc::clone(sequenced)), |live, command| {
+            if let Command::Show { sequenced, gap } = command {
+                return (deliver(live, &sequenced, None, self.times.today()).0, gap);
             }
             let gap = if let Command::Fill(gap) = command { Some(gap) } else { None };
             (Outlets::new(), gap)
@@ -277,7 +277,7 @@ impl Rooms {
             outlet.flush();
         }
         if let Some(gap) = gap {
-            self.note_missed_by(placed, gap);
+            self.note_missed_by(sequenced, gap);
         }
     }
 }

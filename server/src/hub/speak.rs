@@ -95,7 +95,7 @@ impl Messages {
         let submission = Submission::new(envelope, refusal.is_none());
         let published = room.handle(Input::Submitted(submission), |live, command| {
             let Command::Sequence { submission, floor } = command else { return None };
-            let seq = self.bus.place_here(submission.envelope(), floor)?;
+            let seq = self.bus.sequence_here(submission.envelope(), floor)?;
             let sequenced = live.sequencer_mut().handle(Input::Sequenced(submission, seq));
             match fan_out(live, sequenced, (from, today)) {
                 Next::Published(published) => Some(published),
@@ -193,7 +193,7 @@ impl Messages {
         })
     }
 
-    /// Tags, places, delivers and stores what someone says.
+    /// Tags, sequences, delivers and stores what someone says.
     async fn say(
         &self,
         tenant: TenantId,

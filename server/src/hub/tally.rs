@@ -38,9 +38,9 @@ fn kind(envelope: &Envelope) -> Kind {
     }
 }
 
-/// Counts a message that has its place and was written to everyone here who hears it, which took so
-/// long from its frame.
-pub fn placed(metrics: &Metrics, envelope: &Envelope, to: Hearers, took: Duration) {
+/// Counts a message that has its sequence number and was written to everyone here who hears it,
+/// which took so long from its frame.
+pub fn sequenced(metrics: &Metrics, envelope: &Envelope, to: Hearers, took: Duration) {
     let kind = kind(envelope);
     metrics.messages_received_total.of(role(envelope.author()), kind).inc();
     let delivered = &metrics.messages_delivered_total;
@@ -53,7 +53,7 @@ pub fn placed(metrics: &Metrics, envelope: &Envelope, to: Hearers, took: Duratio
     }
 }
 
-/// Counts a message that is on disk, so long after its place.
+/// Counts a message that is on disk, so long after its sequence number.
 pub fn stored(metrics: &Metrics, took: Duration) {
     metrics.transcript_lag_seconds.observe(took);
 }

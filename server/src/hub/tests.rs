@@ -154,11 +154,11 @@ impl Stand {
         let read = self.store.messages(world.tenant, world.conversation, Seq(0), None, u16::MAX);
         let read = read.await.unwrap();
         read.iter()
-            .map(|placed| Item {
-                seq: placed.seq(),
-                message: placed.envelope().message(),
-                at: placed.envelope().at(),
-                note: placed.envelope().visibility() == Visibility::Agents,
+            .map(|sequenced| Item {
+                seq: sequenced.seq(),
+                message: sequenced.envelope().message(),
+                at: sequenced.envelope().at(),
+                note: sequenced.envelope().visibility() == Visibility::Agents,
             })
             .collect()
     }
@@ -296,7 +296,7 @@ struct Person {
     conversation: ConversationId,
     who: Who,
     view: Vec<Item>,
-    /// The view begins with this place, not with the conversation.
+    /// The view begins with this sequence number, not with the conversation.
     cut: Option<Seq>,
     outbox: VecDeque<Pending>,
     asked: HashMap<RequestId, MessageId>,
@@ -304,7 +304,7 @@ struct Person {
     acked: Vec<(MessageId, Seq)>,
     voids: u64,
     resets: u64,
-    /// The newest place that this line brought live.
+    /// The newest sequence number that this line brought live.
     live: Seq,
 }
 
@@ -409,7 +409,7 @@ impl Person {
                 }
             }
             Heard::Message(item) => {
-                assert!(item.seq > self.live, "a line brings places in their order");
+                assert!(item.seq > self.live, "a line brings numbers in their order");
                 assert!(
                     !item.note || matches!(self.who, Who::Agent { .. }),
                     "a note left the agents"

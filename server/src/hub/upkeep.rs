@@ -143,8 +143,8 @@ impl Hub {
         }
     }
 
-    /// Where the newest places became void: the store is told that they were given, so that the room can be
-    /// dropped.
+    /// Where the newest sequence numbers became void: the store is told that they were given, so
+    /// that the room can be dropped.
     fn write_floor(&self, room: &RoomHandle) {
         let floor = room
             .with(|live| Some((live.tenant(), live.conversation(), live.sequencer().unlasting()?)));

@@ -434,9 +434,9 @@ impl World {
             let (state, to, labels) = (row.state, row.assignee, row.tags.len());
             writeln!(seen, "conversation {state:?} {to:?} labels {labels}").unwrap();
             let said = store.messages(ids.tenant, row.conversation, Seq(0), None, 100).await;
-            for placed in said.unwrap() {
-                let said = placed.envelope().author();
-                writeln!(seen, "    {} {said:?}", placed.seq().0).unwrap();
+            for sequenced in said.unwrap() {
+                let said = sequenced.envelope().author();
+                writeln!(seen, "    {} {said:?}", sequenced.seq().0).unwrap();
             }
         }
     }

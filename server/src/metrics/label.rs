@@ -7,7 +7,7 @@ use protocol::reject::{CloseCode, RejectCode};
 pub trait Label: Copy + 'static {
     /// Every value in its order.
     fn words() -> Vec<&'static str>;
-    /// Place in that order.
+    /// Sequence number in that order.
     fn index(self) -> usize;
     /// The value itself.
     fn word(self) -> &'static str;
@@ -240,7 +240,7 @@ labels! {
     }
     /// What the bus between nodes was asked for.
     BusOp {
-        /// A place for a message.
+        /// A sequence number for a message.
         Place = "place",
         /// To tell the other nodes.
         Announce = "announce",
@@ -359,7 +359,7 @@ macro_rules! wire_labels {
                 Self::ALL.iter().map(|(_, _, word)| *word).collect()
             }
             fn index(self) -> usize {
-                // The wire's codes have gaps, places have none.
+                // The wire's codes have gaps, sequence numbers have none.
                 Self::ALL.iter().position(|(value, ..)| *value == self).unwrap_or(0)
             }
             fn word(self) -> &'static str {

@@ -49,7 +49,7 @@ pub struct Parts {
     pub visibility: Visibility,
     /// When the server accepted it.
     pub at: UnixMillis,
-    /// The newest place its author had seen at the first try.
+    /// The newest sequence number its author had seen at the first try.
     pub seen_seq: Seq,
     pub content: Content,
 }
@@ -66,10 +66,10 @@ impl Envelope {
         Self::new(parts)
     }
 
-    /// Gives it its place.
-    pub fn place(self, seq: Seq) -> Placed {
-        assert!(seq > Seq(0), "places begin at 1");
-        Placed { envelope: self, seq }
+    /// Gives it its sequence number.
+    pub fn sequence(self, seq: Seq) -> Sequenced {
+        assert!(seq > Seq(0), "sequence numbers begin at 1");
+        Sequenced { envelope: self, seq }
     }
 
     pub fn tag(&self) -> &Tag {
@@ -100,7 +100,7 @@ impl Envelope {
         self.at
     }
 
-    /// The newest place its author had seen at the first try: duplicates lie above it.
+    /// The newest sequence number its author had seen at the first try: duplicates lie above it.
     pub fn seen_seq(&self) -> Seq {
         self.seen_seq
     }
@@ -129,44 +129,44 @@ impl Envelope {
     }
 }
 
-/// An envelope on its way to its place. It lies already where it stays once it has one: what is handed on is a pointer,
-/// and a message is moved once instead of at every step.
+/// An envelope on its way to its sequence number. It lies already where it stays once it has one:
+/// what is handed on is a pointer, and a message is moved once instead of at every step.
 #[derive(Debug, Clone)]
-pub struct Unplaced(Arc<Placed>);
+pub struct Unsequenced(Arc<Sequenced>);
 
-impl Unplaced {
-    /// What has no place yet.
+impl Unsequenced {
+    /// What has no sequence number yet.
     pub fn new(envelope: Envelope) -> Self {
-        Self(Arc::new(Placed { envelope, seq: Seq(0) }))
+        Self(Arc::new(Sequenced { envelope, seq: Seq(0) }))
     }
 
-    /// What is to get a place.
+    /// What is to get a sequence number.
     pub fn envelope(&self) -> &Envelope {
         &self.0.envelope
     }
 
-    /// Gives it its place.
-    pub fn place(mut self, seq: Seq) -> Arc<Placed> {
-        assert!(seq > Seq(0), "places begin at 1");
+    /// Gives it its sequence number.
+    pub fn sequence(mut self, seq: Seq) -> Arc<Sequenced> {
+        assert!(seq > Seq(0), "sequence numbers begin at 1");
         Arc::make_mut(&mut self.0).seq = seq;
         self.0
     }
 }
 
-/// An envelope that has its place. Only this can be delivered or stored.
+/// An envelope that has its sequence number. Only this can be delivered or stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct Sequenced {
     envelope: Envelope,
     seq: Seq,
 }
 
-impl Placed {
-    /// Its place, from 1.
+impl Sequenced {
+    /// Its sequence number, from 1.
     pub fn seq(&self) -> Seq {
         self.seq
     }
 
-    /// What has this place.
+    /// What has this sequence number.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }

@@ -287,7 +287,7 @@ fn not_yours() -> Reject {
 
 #[cfg(test)]
 mod tests {
-    use super::super::envelope::Placed;
+    use super::super::envelope::Sequenced;
     use super::super::gate::{Door, ReadGrant, Reader};
     use super::super::policy::{Plan, SiteEvent};
     use super::*;
@@ -351,8 +351,8 @@ mod tests {
         Author::Agent(AgentId::from_bytes([9; 16]))
     }
 
-    fn text_of(placed: &Placed, grant: &ReadGrant<'_>) -> Option<String> {
-        match placed.shown(grant)?.body {
+    fn text_of(sequenced: &Sequenced, grant: &ReadGrant<'_>) -> Option<String> {
+        match sequenced.shown(grant)?.body {
             Body::Text(text) => Some(text.expose().to_owned()),
             Body::Event { .. } => None,
         }
@@ -400,7 +400,7 @@ mod tests {
         let place = Place::new();
         let envelope = place.ingest(said("it is 4111 1111 1111 1111"), Author::Visitor).unwrap();
         let grant = ReadGrant::fan_out(Reader::Visitor, NOW.day());
-        assert_eq!(text_of(&envelope.place(Seq(1)), &grant).unwrap(), "it is [hidden]");
+        assert_eq!(text_of(&envelope.sequence(Seq(1)), &grant).unwrap(), "it is [hidden]");
     }
 
     #[test]
@@ -451,7 +451,7 @@ mod tests {
         ] {
             place.redactor = Redactor::new(&[pattern.to_owned()]).unwrap();
             let envelope = place.ingest(said(&text), Author::Visitor).unwrap();
-            let kept = envelope.place(Seq(1));
+            let kept = envelope.sequence(Seq(1));
             let Content::Text(kept) = kept.envelope().content() else { panic!("words") };
             assert!(!place.redactor.redact(kept.expose()).contains("1234"));
             assert!(kept.expose().chars().count() <= TEXT_CHARS_MAX && kept.expose().contains('*'));
@@ -478,7 +478,7 @@ mod tests {
     fn a_note_never_reaches_a_visitor_and_nothing_is_shown_after_its_end() {
         let place = Place::new();
         let note = Said { visibility: Visibility::Agents, ..said("between us") };
-        let note = place.ingest(note, agent()).unwrap().place(Seq(1));
+        let note = place.ingest(note, agent()).unwrap().sequence(Seq(1));
         let dead = note.envelope().tag().expires.unwrap();
         for (reader, sees) in [(Reader::Visitor, false), (Reader::Agents, true)] {
             for door in [Door::FanOut, Door::Resume, Door::History, Door::Api, Door::Preview] {
@@ -494,13 +494,13 @@ mod tests {
     #[test]
     fn the_timeline_as_it_stands_decides_not_the_hint_in_the_tag() {
         let mut place = Place::new();
-        let placed = place.ingest(said("hello"), Author::Visitor).unwrap().place(Seq(1));
+        let sequenced = place.ingest(said("hello"), Author::Visitor).unwrap().sequence(Seq(1));
         let day = Day(NOW.day().0 + 100);
         let sees = |place: &Place| {
             let grant = ReadGrant::stored(Door::History, Reader::Agents, day, &place.timeline);
-            placed.shown(&grant).map(|message| message.expires)
+            sequenced.shown(&grant).map(|message| message.expires)
         };
-        assert_eq!(sees(&place), Some(placed.envelope().tag().expires));
+        assert_eq!(sees(&place), Some(sequenced.envelope().tag().expires));
         place.timeline.push(NOW, SiteEvent::Plan { plan: Plan::Free });
         assert_eq!(sees(&place), None);
     }
@@ -509,8 +509,9 @@ mod tests {
     fn a_restricted_record_is_hidden_at_every_door() {
         let place = Place::new();
         let ground = Ground { flags: Flags(Flags::RESTRICTED), ..place.ground() };
-        let placed = ingest(said("hello"), Author::Visitor, &ground, NOW).unwrap().place(Seq(1));
-        assert!(placed.shown(&ReadGrant::fan_out(Reader::Agents, NOW.day())).is_none());
+        let sequenced =
+            ingest(said("hello"), Author::Visitor, &ground, NOW).unwrap().sequence(Seq(1));
+        assert!(sequenced.shown(&ReadGrant::fan_out(Reader::Agents, NOW.day())).is_none());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 
 use super::Gap;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::recent::Recent;
 
 /// A number that was given and is not heard of for so long was lost on the way: the message is published without it.
@@ -121,9 +121,9 @@ impl<P> Hearing<P> {
     }
 
     /// The bus tells of a message of this node's own.
-    pub fn own(&mut self, placed: &Placed) -> OwnNotice<P> {
+    pub fn own(&mut self, sequenced: &Sequenced) -> OwnNotice<P> {
         self.deaf = false;
-        let envelope = placed.envelope();
+        let envelope = sequenced.envelope();
         let key = (envelope.conversation(), envelope.message());
         if self.asked.contains_key(&key) && self.lost.get(&key).is_some() {
             return OwnNotice::Stale;

@@ -13,7 +13,7 @@ use protocol::ids::{ConnectionId, ConversationId, MessageId};
 use protocol::message::Author;
 
 use super::{ATTEMPTS_MAX, Acked, Refusal, Submission};
-use crate::privacy::envelope::{Envelope, Placed};
+use crate::privacy::envelope::{Envelope, Sequenced};
 
 /// Messages of one conversation that wait for their numbers.
 const WAITING_MAX: usize = 256;
@@ -60,7 +60,7 @@ struct Waiting<M, S> {
     /// Numbers that it got and lost.
     renumbered: u8,
     /// Where it was shown last.
-    shown: Option<Arc<Placed>>,
+    shown: Option<Arc<Sequenced>>,
     /// Everyone who sent it and is to hear of its end, with the connection on which they sent it.
     senders: Vec<(Option<ConnectionId>, S)>,
 }
@@ -91,7 +91,7 @@ pub enum Outcome<R> {
     /// It is on disk.
     Acked(Acked),
     /// Another message was stored under the number that it had.
-    Renumber(Arc<Placed>),
+    Renumber(Arc<Sequenced>),
     /// Not taken; `retryable`: the same message may be taken a little later.
     Refused { refusal: R, retryable: bool },
 }
@@ -108,7 +108,7 @@ pub enum Settled<S, R> {
         /// What they are told.
         end: Result<Acked, Ended<R>>,
         /// What is still on screens, and is to be taken off.
-        void: Option<Arc<Placed>>,
+        void: Option<Arc<Sequenced>>,
     },
 }
 
@@ -200,15 +200,15 @@ impl<M: Clone, S> Lanes<M, S> {
                 (Ok(acked), false)
             }
             Outcome::Refused { refusal, retryable } => (Err(Ended::Refused(refusal)), retryable),
-            Outcome::Renumber(placed) => {
+            Outcome::Renumber(sequenced) => {
                 if let Some(first) = first
                     && first.renumbered + 1 < ATTEMPTS_MAX
                 {
                     first.renumbered += 1;
-                    first.shown = Some(placed);
+                    first.shown = Some(sequenced);
                     return Settled::Again;
                 }
-                shown = Some(placed);
+                shown = Some(sequenced);
                 (Err(Ended::Overtaken), true)
             }
         };

@@ -8,7 +8,7 @@ use protocol::message::{Author, EventKind, Seq, Visibility};
 use protocol::time::UnixMillis;
 
 use super::{Gap, Heard, Sequencer, TAIL_HELD_MAX, TAIL_MAX};
-use crate::privacy::envelope::{Content, Envelope, Placed, Tag};
+use crate::privacy::envelope::{Content, Envelope, Sequenced, Tag};
 use crate::privacy::gate::Below;
 
 impl Sequencer {
@@ -17,8 +17,8 @@ impl Sequencer {
     pub fn new(
         (tenant, conversation): (TenantId, ConversationId),
         seq_last: Seq,
-        tail: Vec<Arc<Placed>>,
-        (below, words): (Below, Option<Arc<Placed>>),
+        tail: Vec<Arc<Sequenced>>,
+        (below, words): (Below, Option<Arc<Sequenced>>),
     ) -> Self {
         // A page that is not full reaches back to the beginning.
         let tail_after = match tail.first() {
@@ -60,35 +60,35 @@ impl Sequencer {
     /// When somebody last said something, to everyone or to colleagues, or opened it again, as far as memory reaches, and in
     /// any case when something was said to everyone.
     pub fn last_heard(&self) -> Option<UnixMillis> {
-        let heard = |placed: &&Arc<Placed>| match placed.envelope().content() {
+        let heard = |sequenced: &&Arc<Sequenced>| match sequenced.envelope().content() {
             Content::Text(_) => true,
             Content::Event { event, .. } => *event == EventKind::Reopened,
         };
         let newest = self.tail.iter().rev().find(heard).or(self.words.as_ref());
-        newest.map(|placed| placed.envelope().at())
+        newest.map(|sequenced| sequenced.envelope().at())
     }
 
     /// What people said to everyone, the newest first, as far as memory reaches, and in any case the newest.
-    pub fn words(&self) -> impl Iterator<Item = &Arc<Placed>> {
-        self.tail.iter().rev().filter(|placed| placed.is_words()).chain(&self.words)
+    pub fn words(&self) -> impl Iterator<Item = &Arc<Sequenced>> {
+        self.tail.iter().rev().filter(|sequenced| sequenced.is_words()).chain(&self.words)
     }
 
     /// A message by its id, if memory has it.
-    pub fn find(&self, message: MessageId) -> Option<&Arc<Placed>> {
+    pub fn find(&self, message: MessageId) -> Option<&Arc<Sequenced>> {
         self.tail.find(message)
     }
 
     /// Takes a message that has its number.
-    pub(super) fn append(&mut self, placed: Arc<Placed>) {
+    pub(super) fn append(&mut self, sequenced: Arc<Sequenced>) {
         assert_eq!(
-            placed.envelope().tenant(),
+            sequenced.envelope().tenant(),
             self.tenant,
             "message and room belong to one tenant"
         );
-        assert!(placed.seq() > self.seq_last, "a number is given once");
-        self.seq_last = placed.seq();
-        self.unstored.push_back(placed.seq());
-        self.tail.push(placed);
+        assert!(sequenced.seq() > self.seq_last, "a number is given once");
+        self.seq_last = sequenced.seq();
+        self.unstored.push_back(sequenced.seq());
+        self.tail.push(sequenced);
         self.shorten();
     }
 
@@ -142,7 +142,7 @@ impl Sequencer {
             return None;
         }
         let asked = self.tail.iter().find(|p| p.envelope().author() == Author::Visitor)?;
-        let answered = self.tail.iter().any(|placed| by_agent(placed.envelope()));
+        let answered = self.tail.iter().any(|sequenced| by_agent(sequenced.envelope()));
         (!answered).then(|| answer.at().ms_since(asked.envelope().at()))
     }
 
@@ -165,9 +165,9 @@ impl Sequencer {
 
     /// Takes a message to which the bus gave its number. `own`: this node is to store it. A message that is known under
     /// another number moves, unless the store has it there.
-    pub(super) fn hear(&mut self, placed: &Arc<Placed>, own: bool) -> Heard {
-        let seq = placed.seq();
-        let known = self.find(placed.envelope().message()).map(|known| known.seq());
+    pub(super) fn hear(&mut self, sequenced: &Arc<Sequenced>, own: bool) -> Heard {
+        let seq = sequenced.seq();
+        let known = self.find(sequenced.envelope().message()).map(|known| known.seq());
         let is_there = |at| at == seq || self.is_stored(at) && !self.elsewhere.contains(&at);
         if known.is_some_and(is_there) {
             return Heard::Known;
@@ -181,7 +181,7 @@ impl Sequencer {
             self.displace(before);
             after = after.min(Seq(before.0.saturating_sub(1)));
         }
-        self.append(Arc::clone(placed));
+        self.append(Arc::clone(sequenced));
         if !own {
             self.unstored.retain(|unstored| *unstored != seq);
             self.elsewhere.push_back(seq);
@@ -194,7 +194,7 @@ impl Sequencer {
 
     /// Takes what the store has where something was missed or guessed. Whether it is to be shown: what memory let go of may
     /// never have been.
-    pub(super) fn fill(&mut self, stored: &Arc<Placed>) -> bool {
+    pub(super) fn fill(&mut self, stored: &Arc<Sequenced>) -> bool {
         let seq = stored.seq();
         if self.unstored.contains(&seq) {
             return false;
@@ -219,10 +219,10 @@ impl Sequencer {
     }
 
     /// A message of this node's own lost its number, if it still had it here.
-    pub(super) fn withdraw(&mut self, placed: &Placed) {
-        let has = |known: &Arc<Placed>| known.seq() == placed.seq();
-        if self.find(placed.envelope().message()).is_some_and(has) {
-            self.displace(placed.seq());
+    pub(super) fn withdraw(&mut self, sequenced: &Sequenced) {
+        let has = |known: &Arc<Sequenced>| known.seq() == sequenced.seq();
+        if self.find(sequenced.envelope().message()).is_some_and(has) {
+            self.displace(sequenced.seq());
         }
     }
 
@@ -260,7 +260,7 @@ impl Sequencer {
 
     /// A message could not be stored: its number is void while the room lives. Returns it, if it has that number here;
     /// it may be another's by now.
-    pub(super) fn fail(&mut self, seq: Seq, message: MessageId) -> Option<Arc<Placed>> {
+    pub(super) fn fail(&mut self, seq: Seq, message: MessageId) -> Option<Arc<Sequenced>> {
         if self.find(message).map(|known| known.seq()) != Some(seq) {
             return None;
         }
@@ -277,7 +277,7 @@ impl Sequencer {
     /// Whether the message with this number is on disk for good.
     pub(super) fn is_settled(&self, seq: Seq, message: MessageId) -> bool {
         match self.find(message) {
-            Some(placed) => placed.seq() == seq && self.is_stored(seq),
+            Some(sequenced) => sequenced.seq() == seq && self.is_stored(seq),
             None => !self.voids.contains(&message),
         }
     }

@@ -6,15 +6,15 @@ use protocol::conversation::ResumePoint;
 use protocol::message::Seq;
 
 use super::{Gap, Sequencer, UNDER_WAY_MAX};
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 
 /// What a client gets that comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
     /// These follow what it has.
-    After(Vec<Arc<Placed>>),
+    After(Vec<Arc<Sequenced>>),
     /// What it has does not lead here: this is the newest page.
-    Reset(Vec<Arc<Placed>>),
+    Reset(Vec<Arc<Sequenced>>),
     /// Memory does not reach so far back: read the store and ask again.
     LookInStore {
         /// Numbers above this one, up to the client's last message, are needed one by one,
@@ -28,9 +28,9 @@ pub enum Resumed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Older {
     /// Everything up to the client's last message.
-    pub before: Vec<Arc<Placed>>,
+    pub before: Vec<Arc<Sequenced>>,
     /// What it may see of what follows,
-    pub following: Vec<Arc<Placed>>,
+    pub following: Vec<Arc<Sequenced>>,
     /// if that is all of it,
     pub whole: bool,
     /// up to this number.
@@ -41,10 +41,10 @@ impl Sequencer {
     /// What follows the client's last message; without one, the newest page. `older` is what the store has, as an
     /// earlier answer asked for it.
     ///
-    /// That message has to be here as the client had it, its time included: a place that a crash took back
-    /// may be given again, to the same message even, and then what is before it is another. And nothing may
-    /// be missing from the places before it that were under way together with it: the client may still show
-    /// what could not be stored there.
+    /// That message has to be here as the client had it, its time included: a sequence number that
+    /// a crash took back may be given again, to the same message even, and then what is before it
+    /// is another. And nothing may be missing from the sequence numbers before it that were under
+    /// way together with it: the client may still show what could not be stored there.
     pub fn resume(&self, point: Option<&ResumePoint>, older: Option<&Older>) -> Resumed {
         let Some(point) = point else { return Resumed::After(self.page()) };
         let Some(message) = point.message else {
@@ -66,23 +66,25 @@ impl Sequencer {
                 }
             }
         }
-        let read = |rows: fn(&Older) -> &[Arc<Placed>]| {
+        let read = |rows: fn(&Older) -> &[Arc<Sequenced>]| {
             let rows = older.map(rows).unwrap_or_default().iter();
-            let rows = rows.filter(|placed| placed.seq() <= self.tail_after);
+            let rows = rows.filter(|sequenced| sequenced.seq() <= self.tail_after);
             rows.chain(self.tail.iter())
         };
         let mut expected = after.next();
-        for placed in read(|older| &older.before).skip_while(|placed| placed.seq() <= after) {
-            if placed.seq() != expected {
+        for sequenced in
+            read(|older| &older.before).skip_while(|sequenced| sequenced.seq() <= after)
+        {
+            if sequenced.seq() != expected {
                 break;
             }
             expected = expected.next();
-            if placed.seq() == point.seq {
-                let envelope = placed.envelope();
+            if sequenced.seq() == point.seq {
+                let envelope = sequenced.envelope();
                 let is_it = envelope.message() == message && Some(envelope.at()) == point.at;
                 if is_it && older.is_none_or(|older| older.whole) {
                     let following = read(|older| &older.following);
-                    let following = following.filter(|placed| placed.seq() > point.seq);
+                    let following = following.filter(|sequenced| sequenced.seq() > point.seq);
                     return Resumed::After(following.cloned().collect());
                 }
                 break;
@@ -106,7 +108,7 @@ impl Sequencer {
         (point.seq > after).then_some(Gap { after, until: None })
     }
 
-    fn page(&self) -> Vec<Arc<Placed>> {
+    fn page(&self) -> Vec<Arc<Sequenced>> {
         self.tail.iter().cloned().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The newest messages of a room, in order of their places.
+//! The newest messages of a room, in order of their sequence numbers.
 //!
 //! Beside them stand marks of their ids, two bytes each: whether a message came before is asked for every
 //! one that comes, and to look into fifty messages for it is to fetch fifty pieces of memory. All marks lie in two.
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use protocol::ids::MessageId;
 use protocol::message::Seq;
 
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 
 /// Messages in memory.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    placed: VecDeque<Arc<Placed>>,
+    sequenced: VecDeque<Arc<Sequenced>>,
     /// The mark of each, at the same index.
     marks: VecDeque<u16>,
 }
@@ -25,30 +25,31 @@ fn mark(message: MessageId) -> u16 {
     u16::from_be_bytes([a, b])
 }
 
-impl From<Vec<Arc<Placed>>> for Tail {
-    fn from(mut placed: Vec<Arc<Placed>>) -> Self {
+impl From<Vec<Arc<Sequenced>>> for Tail {
+    fn from(mut sequenced: Vec<Arc<Sequenced>>) -> Self {
         // It was read into room for a page.
-        placed.shrink_to_fit();
-        let marks = placed.iter().map(|placed| mark(placed.envelope().message())).collect();
-        Self { placed: placed.into(), marks }
+        sequenced.shrink_to_fit();
+        let marks =
+            sequenced.iter().map(|sequenced| mark(sequenced.envelope().message())).collect();
+        Self { sequenced: sequenced.into(), marks }
     }
 }
 
 impl Tail {
     pub(super) fn len(&self) -> usize {
-        self.placed.len()
+        self.sequenced.len()
     }
 
-    pub(super) fn front(&self) -> Option<&Arc<Placed>> {
-        self.placed.front()
+    pub(super) fn front(&self) -> Option<&Arc<Sequenced>> {
+        self.sequenced.front()
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Placed>> {
-        self.placed.iter()
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Sequenced>> {
+        self.sequenced.iter()
     }
 
     /// A message by its id.
-    pub(super) fn find(&self, message: MessageId) -> Option<&Arc<Placed>> {
+    pub(super) fn find(&self, message: MessageId) -> Option<&Arc<Sequenced>> {
         let wanted = mark(message);
         // Several marks are compared at once so, and nearly every message is new.
         let (front, back) = self.marks.as_slices();
@@ -56,38 +57,38 @@ impl Tail {
             return None;
         }
         let hits = self.marks.iter().enumerate().rev().filter(|(_, mark)| **mark == wanted);
-        hits.filter_map(|(at, _)| self.placed.get(at))
-            .find(|placed| placed.envelope().message() == message)
+        hits.filter_map(|(at, _)| self.sequenced.get(at))
+            .find(|sequenced| sequenced.envelope().message() == message)
     }
 
-    /// What has this place.
-    pub(super) fn at(&self, seq: Seq) -> Option<&Arc<Placed>> {
-        let at = self.placed.binary_search_by_key(&seq, |placed| placed.seq()).ok()?;
-        self.placed.get(at)
+    /// What has this sequence number.
+    pub(super) fn at(&self, seq: Seq) -> Option<&Arc<Sequenced>> {
+        let at = self.sequenced.binary_search_by_key(&seq, |sequenced| sequenced.seq()).ok()?;
+        self.sequenced.get(at)
     }
 
-    /// A message whose place is above all that are here.
-    pub(super) fn push(&mut self, placed: Arc<Placed>) {
-        self.marks.push_back(mark(placed.envelope().message()));
-        self.placed.push_back(placed);
+    /// A message whose sequence number is above all that are here.
+    pub(super) fn push(&mut self, sequenced: Arc<Sequenced>) {
+        self.marks.push_back(mark(sequenced.envelope().message()));
+        self.sequenced.push_back(sequenced);
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<Arc<Placed>> {
+    pub(super) fn pop_front(&mut self) -> Option<Arc<Sequenced>> {
         self.marks.pop_front();
-        self.placed.pop_front()
+        self.sequenced.pop_front()
     }
 
-    /// A message wherever its place is.
-    pub(super) fn insert(&mut self, placed: Arc<Placed>) {
-        let at = self.placed.partition_point(|known| known.seq() < placed.seq());
-        self.marks.insert(at, mark(placed.envelope().message()));
-        self.placed.insert(at, placed);
+    /// A message wherever its sequence number belongs.
+    pub(super) fn insert(&mut self, sequenced: Arc<Sequenced>) {
+        let at = self.sequenced.partition_point(|known| known.seq() < sequenced.seq());
+        self.marks.insert(at, mark(sequenced.envelope().message()));
+        self.sequenced.insert(at, sequenced);
     }
 
-    /// Takes out what has this place.
-    pub(super) fn remove(&mut self, seq: Seq) -> Option<Arc<Placed>> {
-        let at = self.placed.binary_search_by_key(&seq, |placed| placed.seq()).ok()?;
+    /// Takes out what has this sequence number.
+    pub(super) fn remove(&mut self, seq: Seq) -> Option<Arc<Sequenced>> {
+        let at = self.sequenced.binary_search_by_key(&seq, |sequenced| sequenced.seq()).ok()?;
         self.marks.remove(at);
-        self.placed.remove(at)
+        self.sequenced.remove(at)
     }
 }

@@ -63,18 +63,18 @@ fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope 
     ingest(said, Author::Visitor, &ground, START.plus_ms(after_ms)).unwrap()
 }
 
-fn placed(number: u64, seq: u64, after_ms: u64) -> Arc<Placed> {
-    Arc::new(envelope(number, Seq(0), after_ms).place(Seq(seq)))
+fn sequenced(number: u64, seq: u64, after_ms: u64) -> Arc<Sequenced> {
+    Arc::new(envelope(number, Seq(0), after_ms).sequence(Seq(seq)))
 }
 
 /// A sequencer as it is loaded from a store that has these.
-fn loaded(stored: &[Arc<Placed>]) -> Sequencer {
+fn loaded(stored: &[Arc<Sequenced>]) -> Sequencer {
     let seq_last = stored.last().map_or(Seq(0), |last| last.seq());
     let tail = stored.get(stored.len().saturating_sub(TAIL_MAX)..).unwrap_or_default().to_vec();
     Sequencer::new((TENANT, CONVERSATION), seq_last, tail, Default::default())
 }
 
-fn point(of: &Placed) -> ResumePoint {
+fn point(of: &Sequenced) -> ResumePoint {
     ResumePoint {
         conversation: CONVERSATION,
         seq: of.seq(),
@@ -84,14 +84,14 @@ fn point(of: &Placed) -> ResumePoint {
 }
 
 /// What a reader who may see everything is read of the store.
-fn older(rows: &[Arc<Placed>], point: &ResumePoint, through: Seq) -> Older {
+fn older(rows: &[Arc<Sequenced>], point: &ResumePoint, through: Seq) -> Older {
     let (before, following) = rows.iter().cloned().partition(|row| row.seq() <= point.seq);
     Older { before, following, whole: true, through }
 }
 
 fn after(resumed: &Resumed) -> Option<Vec<Seq>> {
     match resumed {
-        Resumed::After(page) => Some(page.iter().map(|placed| placed.seq()).collect()),
+        Resumed::After(page) => Some(page.iter().map(|sequenced| sequenced.seq()).collect()),
         Resumed::Reset(_) | Resumed::LookInStore { .. } => None,
     }
 }
@@ -102,23 +102,23 @@ fn is_reset(resumed: &Resumed) -> bool {
 
 #[test]
 fn what_follows_the_last_message_is_all_that_follows_it() {
-    let stored: Vec<_> = (1..=9).map(|n| placed(n, n, n)).collect();
+    let stored: Vec<_> = (1..=9).map(|n| sequenced(n, n, n)).collect();
     let room = loaded(&stored);
     assert_eq!(
         after(&room.resume(Some(&point(&stored[5])), None)),
         Some(vec![Seq(7), Seq(8), Seq(9)])
     );
     assert_eq!(after(&room.resume(Some(&point(&stored[8])), None)), Some(vec![]));
-    let later = point(&placed(10, 10, 10));
+    let later = point(&sequenced(10, 10, 10));
     assert!(is_reset(&room.resume(Some(&later), None)), "never placed here");
 }
 
 #[test]
 fn what_died_is_let_go_of_and_asked_of_the_store_like_what_was_long_ago() {
     const DAY_MS: u64 = 86_400_000;
-    let stored: Vec<_> = (1..=4).map(|n| placed(n, n, n * DAY_MS)).collect();
+    let stored: Vec<_> = (1..=4).map(|n| sequenced(n, n, n * DAY_MS)).collect();
     let mut room = loaded(&stored);
-    room.append(placed(5, 5, 5 * DAY_MS));
+    room.append(sequenced(5, 5, 5 * DAY_MS));
     let dead_until = |n: usize| stored[n - 1].envelope().tag().ingest_day;
     room.forget_dead(|tag| tag.ingest_day <= dead_until(2));
     assert_eq!(after(&room.resume(None, None)), Some(vec![Seq(3), Seq(4), Seq(5)]));
@@ -136,23 +136,23 @@ fn what_died_is_let_go_of_and_asked_of_the_store_like_what_was_long_ago() {
 /// Three was void and four never stored; after a crash another message took three, and the very same one
 /// took four again.
 #[test]
-fn a_place_that_is_given_again_to_the_same_message_is_another() {
-    let (one, two, lost) = (placed(1, 1, 1), placed(2, 2, 2), placed(4, 4, 4));
-    let room = loaded(&[one, two, placed(3, 3, 500), placed(4, 4, 501)]);
+fn a_number_that_is_given_again_to_the_same_message_is_another() {
+    let (one, two, lost) = (sequenced(1, 1, 1), sequenced(2, 2, 2), sequenced(4, 4, 4));
+    let room = loaded(&[one, two, sequenced(3, 3, 500), sequenced(4, 4, 501)]);
     assert!(is_reset(&room.resume(Some(&point(&lost)), None)));
 }
 
 #[test]
 fn a_time_that_is_not_named_is_not_believed() {
-    let stored = [placed(1, 1, 1), placed(2, 2, 2)];
+    let stored = [sequenced(1, 1, 1), sequenced(2, 2, 2)];
     let timeless = ResumePoint { at: None, ..point(&stored[1]) };
     assert!(is_reset(&loaded(&stored).resume(Some(&timeless), None)));
 }
 
 /// The four forms of a point, as docs/wire.md has them.
 #[test]
-fn a_place_without_its_message_leads_nowhere_and_no_place_is_the_beginning() {
-    let stored = [placed(1, 1, 1), placed(2, 2, 2)];
+fn a_number_without_its_message_leads_nowhere_and_no_number_is_the_beginning() {
+    let stored = [sequenced(1, 1, 1), sequenced(2, 2, 2)];
     let room = loaded(&stored);
     let whole = point(&stored[0]);
     assert_eq!(after(&room.resume(Some(&whole), None)), Some(vec![Seq(2)]));
@@ -168,15 +168,15 @@ fn a_place_without_its_message_leads_nowhere_and_no_place_is_the_beginning() {
 /// Someone was away when three became void: their screen still has it.
 #[test]
 fn a_void_below_the_last_message_is_a_reset() {
-    let mut room = loaded(&[placed(1, 1, 1), placed(2, 2, 2)]);
-    let (three, four) = (placed(3, 3, 3), placed(4, 4, 4));
+    let mut room = loaded(&[sequenced(1, 1, 1), sequenced(2, 2, 2)]);
+    let (three, four) = (sequenced(3, 3, 3), sequenced(4, 4, 4));
     room.append(Arc::clone(&three));
     room.append(Arc::clone(&four));
     assert_eq!(after(&room.resume(Some(&point(&four)), None)), Some(vec![]));
     room.fail(Seq(3), id(3));
     room.stored(Seq(4));
     assert!(is_reset(&room.resume(Some(&point(&four)), None)), "while the room lives");
-    let reloaded = loaded(&[placed(1, 1, 1), placed(2, 2, 2), Arc::clone(&four)]);
+    let reloaded = loaded(&[sequenced(1, 1, 1), sequenced(2, 2, 2), Arc::clone(&four)]);
     assert!(is_reset(&reloaded.resume(Some(&point(&four)), None)), "and after");
     assert!(is_reset(&reloaded.resume(Some(&point(&three)), None)), "the void itself");
 }
@@ -185,16 +185,16 @@ fn a_void_below_the_last_message_is_a_reset() {
 fn a_void_that_nobody_can_still_show_is_no_reset() {
     let last = 3 + UNDER_WAY_MAX;
     let stored: Vec<_> =
-        (1..=last).filter(|seq| *seq != 3).map(|seq| placed(seq, seq, seq)).collect();
+        (1..=last).filter(|seq| *seq != 3).map(|seq| sequenced(seq, seq, seq)).collect();
     let room = loaded(&stored);
-    let resumed = |seq: u64| room.resume(Some(&point(&placed(seq, seq, seq))), None);
+    let resumed = |seq: u64| room.resume(Some(&point(&sequenced(seq, seq, seq))), None);
     assert_eq!(after(&resumed(last)), Some(vec![]));
     assert!(is_reset(&resumed(last - 1)));
 }
 
 #[test]
 fn a_void_beyond_memory_is_found_in_the_store() {
-    let stored: Vec<_> = (1..=90).map(|n| placed(n, n, n)).collect();
+    let stored: Vec<_> = (1..=90).map(|n| sequenced(n, n, n)).collect();
     let room = loaded(&stored);
     let asked = point(&stored[40]);
     let below = Seq(41 - UNDER_WAY_MAX);
@@ -234,14 +234,14 @@ fn looked_for(command: Command) -> (Submission, Seq) {
 
 #[test]
 fn a_duplicate_is_looked_for_below_what_its_author_had_seen_before_a_crash() {
-    let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    let mut room = loaded(&(1..=90).map(|n| sequenced(n, n, n)).collect::<Vec<_>>());
     // Its author had seen forty; all above thirty was lost, and it was stored at thirty-five.
     let (submission, after) = looked_for(submit(&mut room, envelope(35, Seq(40), 35)));
     assert_eq!(after, Seq(40 - UNDER_WAY_MAX));
     assert!(after < Seq(35));
-    let found = room.handle(Input::Found(submission.clone(), Some(placed(35, 35, 35))));
+    let found = room.handle(Input::Found(submission.clone(), Some(sequenced(35, 35, 35))));
     assert!(matches!(found, Command::Ack(Acked { seq: Seq(35), .. })), "{found:?}");
-    let other = Arc::new(envelope(36, Seq(40), 35).place(Seq(35)));
+    let other = Arc::new(envelope(36, Seq(40), 35).sequence(Seq(35)));
     let conflict = room.handle(Input::Found(submission.clone(), Some(other)));
     assert!(matches!(conflict, Command::Refuse(Refusal::Conflict)));
     assert_eq!(floor(&room.handle(Input::Found(submission, None))), Some(Seq(90)));
@@ -249,21 +249,21 @@ fn a_duplicate_is_looked_for_below_what_its_author_had_seen_before_a_crash() {
 
 #[test]
 fn a_search_of_the_store_is_old_once_memory_moved_on() {
-    let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    let mut room = loaded(&(1..=90).map(|n| sequenced(n, n, n)).collect::<Vec<_>>());
     let (submission, _) = looked_for(submit(&mut room, envelope(500, Seq(40), 500)));
-    room.append(placed(91, 91, 91));
+    room.append(sequenced(91, 91, 91));
     room.stored(Seq(91));
     looked_for(room.handle(Input::Found(submission, None)));
 }
 
 #[test]
 fn memory_keeps_what_a_search_is_to_join_however_much_is_said_meanwhile() {
-    let mut room = loaded(&(1..=90).map(|n| placed(n, n, n)).collect::<Vec<_>>());
+    let mut room = loaded(&(1..=90).map(|n| sequenced(n, n, n)).collect::<Vec<_>>());
     room.hold();
     let (submission, _) = looked_for(submit(&mut room, envelope(500, Seq(40), 500)));
     let say = |room: &mut Sequencer, all: std::ops::RangeInclusive<u64>| {
         for seq in all {
-            room.append(placed(seq, seq, seq));
+            room.append(sequenced(seq, seq, seq));
             room.stored(Seq(seq));
         }
     };
@@ -277,12 +277,12 @@ fn memory_keeps_what_a_search_is_to_join_however_much_is_said_meanwhile() {
 
 #[test]
 fn no_more_is_under_way_than_is_looked_back_for() {
-    let mut room = loaded(&[placed(1, 1, 1)]);
+    let mut room = loaded(&[sequenced(1, 1, 1)]);
     let mut seq = 1;
     let next = |seq| envelope(900, Seq(seq), 900);
     while let Some(floor) = floor(&submit(&mut room, next(seq))) {
         seq = floor.0 + 1;
-        room.append(placed(seq, seq, seq));
+        room.append(sequenced(seq, seq, seq));
     }
     assert_eq!(seq, 1 + UNDER_WAY_MAX);
     let waits = submit(&mut room, next(seq));
@@ -295,8 +295,8 @@ fn no_more_is_under_way_than_is_looked_back_for() {
 fn voids_count_until_the_store_knows_that_their_numbers_were_given() {
     let mut room = loaded(&[]);
     for seq in 1..=UNDER_WAY_MAX {
-        room.append(placed(seq, seq, seq));
-        room.handle(Input::Failed(placed(seq, seq, seq)));
+        room.append(sequenced(seq, seq, seq));
+        room.handle(Input::Failed(sequenced(seq, seq, seq)));
     }
     let waits = submit(&mut room, envelope(900, Seq(0), 900));
     let Command::WriteFloor { submission, seq } = waits else { panic!("{waits:?}") };
@@ -312,13 +312,13 @@ fn voids_count_until_the_store_knows_that_their_numbers_were_given() {
 /// Its number turned out to be another's: the bus is asked for the next one.
 #[test]
 fn a_room_stays_while_the_bus_is_asked_once_more() {
-    let mut room = loaded(&[placed(1, 1, 1)]);
+    let mut room = loaded(&[sequenced(1, 1, 1)]);
     let Command::Sequence { submission, .. } = submit(&mut room, envelope(2, Seq(1), 2)) else {
         panic!("it is new")
     };
     room.await_bus();
-    room.handle(Input::Read(placed(3, 2, 3)));
-    let own = Arc::new(submission.envelope().clone().place(Seq(2)));
+    room.handle(Input::Read(sequenced(3, 2, 3)));
+    let own = Arc::new(submission.envelope().clone().sequence(Seq(2)));
     let again = room.handle(Input::Told(submission, own));
     let Command::Sequence { submission, floor } = again else { panic!("{again:?}") };
     assert_eq!(floor, Seq(2));
@@ -346,8 +346,8 @@ proptest! {
     #[test]
     fn a_message_that_is_there_is_never_new_and_numbers_only_grow(steps in prop::collection::vec(step(), 1..300)) {
         let mut room = loaded(&[]);
-        let mut waiting: VecDeque<Arc<Placed>> = VecDeque::new();
-        let mut there: Vec<Arc<Placed>> = Vec::new();
+        let mut waiting: VecDeque<Arc<Sequenced>> = VecDeque::new();
+        let mut there: Vec<Arc<Sequenced>> = Vec::new();
         let mut last = Seq(0);
         for (at, step) in steps.into_iter().enumerate() {
             match step {
@@ -365,11 +365,11 @@ proptest! {
                             prop_assert!(floor >= last);
                             last = floor.next();
                             let published = room.handle(Input::Sequenced(submission, last));
-                            let Command::Publish { placed, .. } = published else {
+                            let Command::Publish { sequenced, .. } = published else {
                                 panic!("it has its number")
                             };
-                            there.push(Arc::clone(&placed));
-                            waiting.push_back(placed);
+                            there.push(Arc::clone(&sequenced));
+                            waiting.push_back(sequenced);
                         }
                         Command::Confirm(acked, message) => {
                             prop_assert_eq!(known.map(|known| known.seq()), Some(acked.seq));
@@ -389,15 +389,15 @@ proptest! {
                     }
                 }
                 Step::Outcome { stored } => {
-                    let Some(placed) = waiting.pop_front() else { continue };
+                    let Some(sequenced) = waiting.pop_front() else { continue };
                     if stored {
-                        let told = room.handle(Input::Stored(Arc::clone(&placed)));
+                        let told = room.handle(Input::Stored(Arc::clone(&sequenced)));
                         prop_assert!(matches!(told, Command::Ack(_)));
                     } else {
-                        let told = room.handle(Input::Failed(Arc::clone(&placed)));
+                        let told = room.handle(Input::Failed(Arc::clone(&sequenced)));
                         let void = matches!(told, Command::Void { announce: true, .. });
                         prop_assert!(void);
-                        there.retain(|known| known.seq() != placed.seq());
+                        there.retain(|known| known.seq() != sequenced.seq());
                     }
                 }
             }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
-use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Placed, Tag};
+use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Sequenced, Tag};
 use crate::privacy::policy::{Plan, PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::Sealer;
 
@@ -163,18 +163,18 @@ impl World {
     }
 
     /// A message as it comes from a room; its expiry is what the site's plan says.
-    pub(crate) fn message_on(&self, seq: u64, text: &str, day: Day) -> Arc<Placed> {
+    pub(crate) fn message_on(&self, seq: u64, text: &str, day: Day) -> Arc<Sequenced> {
         let mut id = [self.n; 16];
         id[..8].copy_from_slice(&seq.to_be_bytes());
         self.message_with(seq, id, Content::Text(Personal::new(text.to_owned())), day)
     }
 
-    pub(crate) fn message(&self, seq: u64, text: &str) -> Arc<Placed> {
+    pub(crate) fn message(&self, seq: u64, text: &str) -> Arc<Sequenced> {
         self.message_on(seq, text, NOW.day())
     }
 
-    /// A message for the same place from one of several who want it.
-    pub(crate) fn message_of(&self, seq: u64, own: u8) -> Arc<Placed> {
+    /// A message for the same sequence number from one of several who want it.
+    pub(crate) fn message_of(&self, seq: u64, own: u8) -> Arc<Sequenced> {
         let mut id = [own; 16];
         id[..8].copy_from_slice(&seq.to_be_bytes());
         let text = Personal::new(format!("line {seq} of {own}"));
@@ -182,7 +182,7 @@ impl World {
     }
 
     /// A message of this kind, with a note of its own to be told by.
-    pub(crate) fn line(&self, seq: u64, kind: Line, day: Day) -> Arc<Placed> {
+    pub(crate) fn line(&self, seq: u64, kind: Line, day: Day) -> Arc<Sequenced> {
         let mut id = [self.n; 16];
         id[..8].copy_from_slice(&seq.to_be_bytes());
         let content = match kind {
@@ -196,12 +196,12 @@ impl World {
         };
         let parts = self.parts(id, content, day);
         let parts = Parts { author, visibility, seen_seq: Seq(seq - 1), ..parts };
-        Arc::new(Envelope::restore(parts).place(Seq(seq)))
+        Arc::new(Envelope::restore(parts).sequence(Seq(seq)))
     }
 
-    fn message_with(&self, seq: u64, id: [u8; 16], content: Content, day: Day) -> Arc<Placed> {
+    fn message_with(&self, seq: u64, id: [u8; 16], content: Content, day: Day) -> Arc<Sequenced> {
         let parts = Parts { seen_seq: Seq(seq - 1), ..self.parts(id, content, day) };
-        Arc::new(Envelope::restore(parts).place(Seq(seq)))
+        Arc::new(Envelope::restore(parts).sequence(Seq(seq)))
     }
 
     fn parts(&self, id: [u8; 16], content: Content, day: Day) -> Parts {
@@ -270,7 +270,7 @@ fn page<Id>(limit: u16) -> Page<Id> {
 /// Runs everything on an empty store whose clock stands at [`NOW`].
 pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     written::messages_come_back_as_they_went_in(store).await;
-    written::a_taken_place_is_told_and_a_resend_is_not(store).await;
+    written::a_taken_number_is_told_and_a_resend_is_not(store).await;
     written::headers_only_grow(store).await;
     written::a_batch_is_stored_whole_or_not_at_all(store).await;
     written::a_floor_outlives_the_messages_that_were_not_stored(store).await;

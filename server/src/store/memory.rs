@@ -5,8 +5,8 @@
 //! Opened by the assembly, behind loopback only; used by hub, api and auth through the trait `Store`.
 //!
 //! It does everything that the store on disk does but the disk: bodies and personal columns are
-//! sealed when they are written, places are unique, batches are whole. There is no writer's thread:
-//! whoever writes does the work, and hears the outcome before `write` returns.
+//! sealed when they are written, sequence numbers are unique, batches are whole. There is no
+//! writer's thread: whoever writes does the work, and hears the outcome before `write` returns.
 //!
 //! Locks: a shard of the conversations, the records, the list of buckets. One at a time; only a batch and a clean-up
 //! take several: shards in the order of their numbers, then the records. Nothing is awaited or told

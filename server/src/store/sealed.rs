@@ -7,7 +7,7 @@ use protocol::ids::{AgentId, ConversationId, TenantId};
 use protocol::message::{EventKind, Seq};
 use protocol::personal::Personal;
 
-use crate::privacy::envelope::{Content, Placed, Tag};
+use crate::privacy::envelope::{Content, Sequenced, Tag};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
 
 pub(super) fn message_lock(tag: &Tag, conversation: ConversationId) -> Lock {
@@ -88,12 +88,12 @@ pub(super) fn content_from(bytes: &[u8]) -> Option<Content> {
 /// A message's body, sealed; `None` if a key of it is destroyed.
 pub(super) fn seal_message(
     sealer: &dyn Sealer,
-    placed: &Placed,
+    sequenced: &Sequenced,
 ) -> Result<Option<Vec<u8>>, SealError> {
-    let envelope = placed.envelope();
+    let envelope = sequenced.envelope();
     let tag = envelope.tag();
     let bound =
-        message_bound(tag, envelope.conversation(), placed.seq(), envelope.message().as_bytes());
+        message_bound(tag, envelope.conversation(), sequenced.seq(), envelope.message().as_bytes());
     let lock = message_lock(tag, envelope.conversation());
     unless_destroyed(sealer.seal(&lock, &bound, &content_bytes(envelope.content())))
 }

@@ -10,7 +10,7 @@ use protocol::message::{Author, AuthorKind, Seq, Visibility};
 use protocol::time::Day;
 
 use super::{ConversationRow, MarkRow};
-use crate::privacy::envelope::{Placed, Tag};
+use crate::privacy::envelope::{Sequenced, Tag};
 use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 
@@ -29,7 +29,8 @@ pub enum Sight {
 /// where a clock was wrong: behind so many of them nothing more is looked for.
 pub(in crate::store) const DEAD_MAX: usize = 256;
 
-/// Places of a conversation that are searched one by one for an id; those above have an index.
+/// Sequence numbers of a conversation that are searched one by one for an id; those above have an
+/// index.
 pub(in crate::store) const SEARCHED_MAX: u64 = 256;
 
 impl Sight {
@@ -55,8 +56,8 @@ impl Sight {
 /// A page of what a reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MessagePage {
-    /// In order of their places.
-    pub messages: Vec<Arc<Placed>>,
+    /// In order of their sequence numbers.
+    pub messages: Vec<Arc<Sequenced>>,
     /// Whether there are earlier ones in the range that they may see.
     pub more: bool,
 }
@@ -79,11 +80,11 @@ impl Paging {
     }
 
     /// Takes the next one that is not left out; `None`: it cannot be read any more.
-    pub(in crate::store) fn take(&mut self, placed: Option<Arc<Placed>>) {
-        match placed {
+    pub(in crate::store) fn take(&mut self, sequenced: Option<Arc<Sequenced>>) {
+        match sequenced {
             None => self.dead += 1,
             Some(_) if self.page.messages.len() >= self.limit => self.page.more = true,
-            Some(placed) => self.page.messages.push(placed),
+            Some(sequenced) => self.page.messages.push(sequenced),
         }
     }
 
@@ -97,13 +98,13 @@ impl Paging {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomRow {
     pub header: ConversationRow,
-    /// The newest stored place, 0 if none.
+    /// The newest stored sequence number, 0 if none.
     pub seq_last: Seq,
-    /// The newest messages, in order of their places; at most what was asked for.
-    pub tail: Vec<Arc<Placed>>,
+    /// The newest messages, in order of their sequence numbers; at most what was asked for.
+    pub tail: Vec<Arc<Sequenced>>,
     pub below: Below,
     /// The newest of what people said to everyone, wherever it stands.
-    pub words: Option<Arc<Placed>>,
+    pub words: Option<Arc<Sequenced>>,
     pub marks: Vec<MarkRow>,
 }
 
@@ -116,23 +117,23 @@ pub struct NewestRow {
     pub seq_last: Seq,
     pub marks: Vec<MarkRow>,
     /// The newest of what people said to everyone that can be read today.
-    pub words: Option<Arc<Placed>>,
+    pub words: Option<Arc<Sequenced>>,
     /// The newest of that by the visitor: among the newest [`ASKED_LOOKED_MAX`] messages, or the very newest.
-    pub asked: Option<Arc<Placed>>,
+    pub asked: Option<Arc<Sequenced>>,
 }
 
 /// Messages among which a visitor's newest words are looked for, so that a list costs no more where much was said since.
 pub(in crate::store) const ASKED_LOOKED_MAX: usize = 50;
 
 /// The newest words of a conversation, and the newest by its visitor.
-pub(in crate::store) type WordsAndAsked = (Option<Arc<Placed>>, Option<Arc<Placed>>);
+pub(in crate::store) type WordsAndAsked = (Option<Arc<Sequenced>>, Option<Arc<Sequenced>>);
 
 /// Finds a conversation's newest words, looking at the newest message first.
 #[derive(Default)]
 pub(in crate::store) struct NewestWords {
     looked: usize,
-    words: Option<Arc<Placed>>,
-    asked: Option<Arc<Placed>>,
+    words: Option<Arc<Sequenced>>,
+    asked: Option<Arc<Sequenced>>,
 }
 
 impl NewestWords {
@@ -145,7 +146,7 @@ impl NewestWords {
     pub(in crate::store) fn look<E>(
         &mut self,
         (visibility, author): (Visibility, AuthorKind),
-        read: impl FnOnce() -> Result<Option<Arc<Placed>>, E>,
+        read: impl FnOnce() -> Result<Option<Arc<Sequenced>>, E>,
     ) -> Result<(), E> {
         self.looked += 1;
         let by_visitor = author == AuthorKind::Visitor;
@@ -154,48 +155,50 @@ impl NewestWords {
         {
             return Ok(());
         }
-        let Some(placed) = read()? else { return Ok(()) };
+        let Some(sequenced) = read()? else { return Ok(()) };
         if by_visitor {
-            self.asked = Some(Arc::clone(&placed));
+            self.asked = Some(Arc::clone(&sequenced));
         }
-        self.words.get_or_insert(placed);
+        self.words.get_or_insert(sequenced);
         Ok(())
     }
 
     /// With the newest words of below what was looked at, where there were none.
     pub(in crate::store) fn or_below<E>(
         self,
-        below: impl FnOnce() -> Result<Option<Arc<Placed>>, E>,
+        below: impl FnOnce() -> Result<Option<Arc<Sequenced>>, E>,
     ) -> Result<WordsAndAsked, E> {
         if self.words.is_some() || self.looked < ASKED_LOOKED_MAX {
             return Ok((self.words, self.asked));
         }
         let words = below()?;
-        let by_visitor = |placed: &&Arc<Placed>| placed.envelope().author() == Author::Visitor;
+        let by_visitor =
+            |sequenced: &&Arc<Sequenced>| sequenced.envelope().author() == Author::Visitor;
         let asked = words.as_ref().filter(by_visitor).map(Arc::clone);
         Ok((words, asked))
     }
 }
 
 impl RoomRow {
-    /// Puts it together: `newest` finds the newest message below a place that a sight sees.
+    /// Puts it together: `newest` finds the newest message below a sequence number that a sight
+    /// sees.
     pub(in crate::store) fn whole<E>(
         (header, seq_last, marks): (ConversationRow, Seq, Vec<MarkRow>),
-        tail: Vec<Arc<Placed>>,
+        tail: Vec<Arc<Sequenced>>,
         is_full: bool,
         today: Day,
-        newest: impl Fn(Sight, Seq) -> Result<Option<Arc<Placed>>, E>,
+        newest: impl Fn(Sight, Seq) -> Result<Option<Arc<Sequenced>>, E>,
     ) -> Result<Self, E> {
         // A tail that is not full reaches back to the beginning.
         let first = tail.first().filter(|_| is_full).map(|first| first.seq());
         let newest_below = |sight| first.map_or(Ok(None), |first| newest(sight, first));
         let below = |reader| {
             let newest = newest_below(Sight::Shown(reader, today))?;
-            Ok::<_, E>(newest.map(|placed| placed.envelope().tag().ingest_day))
+            Ok::<_, E>(newest.map(|sequenced| sequenced.envelope().tag().ingest_day))
         };
         let below =
             Below { for_visitors: below(Reader::Visitor)?, for_agents: below(Reader::Agents)? };
-        let words = match tail.iter().rev().find(|placed| placed.is_words()) {
+        let words = match tail.iter().rev().find(|sequenced| sequenced.is_words()) {
             Some(words) => Some(Arc::clone(words)),
             None => newest_below(Sight::Words(today))?,
         };

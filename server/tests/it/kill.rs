@@ -32,7 +32,7 @@ struct Journal {
     /// Everything ever said, in order.
     said: Vec<MessageId>,
     acked: HashMap<MessageId, Seq>,
-    /// The newest place that was known when a message was first tried.
+    /// The newest sequence number that was known when a message was first tried.
     seen_at: HashMap<MessageId, Seq>,
     /// What the second window has on its screen.
     view: Vec<(Seq, MessageId, UnixMillis)>,
@@ -57,7 +57,7 @@ impl Journal {
     }
 
     fn show(&mut self, seq: Seq, message: MessageId, at: UnixMillis) {
-        // A known id at a new place moves.
+        // A known id at a new sequence number moves.
         self.view.retain(|(_, known, _)| *known != message);
         let index = self.view.partition_point(|(known, ..)| *known < seq);
         self.view.insert(index, (seq, message, at));

@@ -150,9 +150,10 @@ async fn a_resend_is_acked_though_the_conversation_was_closed_meanwhile() {
     server.stop().await;
 }
 
-/// Its author had seen twenty places, a crash took them, and the message was stored below that.
+/// Its author had seen twenty sequence numbers, a crash took them, and the message was stored below
+/// that.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resend_from_before_a_crash_is_acked_with_its_place_long_after() {
+async fn a_resend_from_before_a_crash_is_acked_with_its_number_long_after() {
     let server = TestServer::start().await;
     let mut visitor = Client::visitor(&server, None, vec![]).await;
     let conversation = visitor.open().await;

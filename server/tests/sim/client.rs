@@ -102,7 +102,8 @@ impl Client {
         self.cut.extend(more.map(|first| (conversation, first)));
     }
 
-    /// Whether a place lies before what is on the screen: scrolling back brings it, with its neighbours.
+    /// Whether a sequence number lies before what is on the screen: scrolling back brings it, with
+    /// its neighbours.
     fn is_before(&self, conversation: ConversationId, seq: Seq) -> bool {
         self.cut.get(&conversation).is_some_and(|first| seq < *first)
     }

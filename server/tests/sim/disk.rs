@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use livehelp::privacy::envelope::Placed;
+use livehelp::privacy::envelope::Sequenced;
 use livehelp::privacy::seal::Bucket;
 use livehelp::privacy::sweep::{self};
 use livehelp::sequencer::{Acked, Submission};
@@ -21,7 +21,7 @@ use crate::world::{KEPT_DAYS, World};
 /// What survives a crash.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
-    pub(crate) messages: BTreeMap<ConversationId, Vec<Arc<Placed>>>,
+    pub(crate) messages: BTreeMap<ConversationId, Vec<Arc<Sequenced>>>,
     pub(crate) headers: BTreeMap<ConversationId, Header>,
     /// Where a conversation's numbering stands at least.
     pub(crate) floors: BTreeMap<ConversationId, Seq>,
@@ -31,7 +31,7 @@ pub(crate) struct Disk {
 #[derive(Debug)]
 pub(crate) enum Write {
     Message {
-        placed: Arc<Placed>,
+        sequenced: Arc<Sequenced>,
         way: Way,
     },
     /// A duplicate: answered after what is before it.
@@ -61,7 +61,7 @@ pub(crate) enum WriteOutcome {
     /// Another message has its number; the newest one.
     Taken(Seq),
     /// Another node stored it, under this number.
-    Before(Arc<Placed>),
+    Before(Arc<Sequenced>),
 }
 
 impl Disk {
@@ -85,23 +85,24 @@ impl Disk {
 
     /// A number has one message, whoever writes it; the same one again is all that was wanted. Where several nodes share it, a
     /// message has one number as well.
-    fn put(&mut self, placed: &Arc<Placed>, blindly: bool, is_shared: bool) -> WriteOutcome {
-        let conversation = placed.envelope().conversation();
+    fn put(&mut self, sequenced: &Arc<Sequenced>, blindly: bool, is_shared: bool) -> WriteOutcome {
+        let conversation = sequenced.envelope().conversation();
         let stored = self.messages.entry(conversation).or_default();
-        let known = |there: &&Arc<Placed>| {
-            there.envelope().message() == placed.envelope().message() && there.seq() != placed.seq()
+        let known = |there: &&Arc<Sequenced>| {
+            there.envelope().message() == sequenced.envelope().message()
+                && there.seq() != sequenced.seq()
         };
         if is_shared && let Some(there) = stored.iter().find(known) {
             return WriteOutcome::Before(Arc::clone(there));
         }
-        let at = stored.partition_point(|there| there.seq() < placed.seq());
-        match stored.get(at).filter(|there| there.seq() == placed.seq()) {
-            Some(there) if there.envelope().message() == placed.envelope().message() => {
+        let at = stored.partition_point(|there| there.seq() < sequenced.seq());
+        match stored.get(at).filter(|there| there.seq() == sequenced.seq()) {
+            Some(there) if there.envelope().message() == sequenced.envelope().message() => {
                 WriteOutcome::Stored
             }
             Some(_) if !blindly => WriteOutcome::Taken(self.seq_last(conversation)),
             Some(_) | None => {
-                stored.insert(at, Arc::clone(placed));
+                stored.insert(at, Arc::clone(sequenced));
                 WriteOutcome::Stored
             }
         }
@@ -121,13 +122,13 @@ impl World {
     }
 
     pub(crate) fn commit_some(&mut self, node: usize, n: usize) {
-        let (blindly, is_shared) = (self.has(Planted::ReusePlace), self.is_far());
+        let (blindly, is_shared) = (self.has(Planted::ReuseNumber), self.is_far());
         for _ in 0..n {
             let Some(write) = self.nodes[node].queue.pop_front() else { break };
             let mut outcome = WriteOutcome::Stored;
             match &write {
-                Write::Message { placed, .. } => {
-                    outcome = self.disk.put(placed, blindly, is_shared);
+                Write::Message { sequenced, .. } => {
+                    outcome = self.disk.put(sequenced, blindly, is_shared);
                     self.counts.numbers_taken +=
                         u32::from(matches!(outcome, WriteOutcome::Taken(_)));
                     self.counts.stored_before +=
@@ -160,10 +161,10 @@ impl World {
         }
         for write in queue.drain(..n) {
             // In a lane, what comes again keeps its order.
-            if let Write::Message { placed, .. } = &write
+            if let Write::Message { sequenced, .. } = &write
                 && !far
             {
-                self.failed.insert(placed.envelope().message());
+                self.failed.insert(sequenced.envelope().message());
             }
             outcomes.push_back((write, WriteOutcome::Failed));
         }
@@ -237,8 +238,8 @@ impl World {
         }
         let day = if by_wall { self.now.day() } else { self.server.mark.day() };
         let mark_day = self.server.mark.day();
-        let bucket_of = |placed: &Arc<Placed>| {
-            let tag = placed.envelope().tag();
+        let bucket_of = |sequenced: &Arc<Sequenced>| {
+            let tag = sequenced.envelope().tag();
             Bucket {
                 tenant: tag.tenant,
                 site: Some(tag.site),
@@ -283,6 +284,6 @@ impl World {
     }
 }
 
-pub(crate) fn is_dead(placed: &Placed, day: Day) -> bool {
-    day.0 > placed.envelope().tag().ingest_day.0 + KEPT_DAYS
+pub(crate) fn is_dead(sequenced: &Sequenced, day: Day) -> bool {
+    day.0 > sequenced.envelope().tag().ingest_day.0 + KEPT_DAYS
 }

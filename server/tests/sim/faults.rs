@@ -88,7 +88,7 @@ pub(crate) enum Planted {
     /// Whether someone may write is asked before whether they wrote it already.
     RefuseBeforeDedupe,
     /// A message gets the place of the one before it.
-    ReusePlace,
+    ReuseNumber,
     /// Readers are served without a look at the day.
     SkipExpiry,
     /// A second agent is asked, and believed.
@@ -97,11 +97,11 @@ pub(crate) enum Planted {
     AnyTenant,
     /// A client that comes back is sent nothing it missed.
     NoResume,
-    /// A client's last message is known by its place and id alone.
+    /// A client's last message is known by its sequence number and id alone.
     ResumeWithoutTime,
     /// What could not be stored stays on the screen of those who were away.
     KeepGhosts,
-    /// A duplicate is looked for above the place that its author had seen before a crash.
+    /// A duplicate is looked for above the sequence number that its author had seen before a crash.
     LookAboveSeen,
     /// A sweep that goes by the wall clock, wherever it jumped.
     SweepByWallClock,

@@ -60,9 +60,9 @@ impl World {
     ) {
         let room = self.nodes[node].rooms.get(&conversation);
         let shown = room.and_then(|live| live.room.sequencer().find(message));
-        let is_shown = shown.is_some_and(|placed| placed.seq() == seq);
+        let is_shown = shown.is_some_and(|sequenced| sequenced.seq() == seq);
         let stored = self.stored_after(conversation, Seq(0));
-        let is_stored = stored.iter().any(|placed| placed.envelope().message() == message);
+        let is_stored = stored.iter().any(|sequenced| sequenced.envelope().message() == message);
         if is_shown && !is_stored && !self.nodes[node].writes(message) {
             self.break_promise(format!("{message} is void and stays"));
         }
@@ -138,7 +138,7 @@ impl World {
         let transcripts = self.transcripts();
         for (conversation, items) in &transcripts {
             if !items.windows(2).all(|pair| pair[0].seq < pair[1].seq) {
-                broken.push(format!("{conversation}: a place was given twice"));
+                broken.push(format!("{conversation}: a number was given twice"));
             }
             let ids: BTreeSet<_> = items.iter().map(|item| item.message).collect();
             if ids.len() != items.len() {
@@ -187,7 +187,8 @@ impl World {
                     .filter(|item| first.is_none_or(|first| item.seq >= first))
                     .map(|item| (item.seq, item.message, &item.text))
                     .collect();
-                // What was lost and sent again keeps its place, not its day: the stored day counts.
+                // What was lost and sent again keeps its sequence number, not its day: the stored
+                // day counts.
                 let stored = |item: &Item| {
                     alive.iter().find(|known| known.message == item.message).unwrap_or(item).clone()
                 };
@@ -215,14 +216,15 @@ impl World {
     fn transcripts(&self) -> BTreeMap<ConversationId, Vec<Item>> {
         let all = self.disk.messages.iter();
         all.map(|(conversation, messages)| {
-            (*conversation, messages.iter().map(|placed| item(placed)).collect())
+            (*conversation, messages.iter().map(|sequenced| item(sequenced)).collect())
         })
         .collect()
     }
 
     fn check_order(&self, client: &Client) -> Option<String> {
         let mut by_conversation: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        // What failed, or outlived its first place before it was acked, came later than it was said.
+        // What failed, or outlived its first sequence number before it was acked, came later than
+        // it was said.
         let at_first = |acked: &&(_, MessageId, _, _)| {
             !self.failed.contains(&acked.1) && !self.swept.contains(&acked.1)
         };

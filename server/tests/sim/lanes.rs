@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use livehelp::privacy::envelope::Placed;
+use livehelp::privacy::envelope::Sequenced;
 use livehelp::sequencer::{Acked, Ended, Joined, Outcome, Refusal, Settled, Submission};
 use protocol::ids::{ConversationId, MessageId};
 
@@ -34,7 +34,7 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 enum Told {
     WriteOutcome(Result<Acked, Refusal>),
-    Renumber(Arc<Placed>),
+    Renumber(Arc<Sequenced>),
 }
 
 impl World {
@@ -95,9 +95,9 @@ impl World {
     }
 
     /// Its number is another's.
-    pub(crate) fn renumbered(&mut self, way: &Way, placed: Arc<Placed>) {
+    pub(crate) fn renumbered(&mut self, way: &Way, sequenced: Arc<Sequenced>) {
         self.counts.renumbered += 1;
-        self.tell_attempt(way, Told::Renumber(placed));
+        self.tell_attempt(way, Told::Renumber(sequenced));
     }
 
     fn tell_attempt(&mut self, way: &Way, told: Told) {
@@ -118,7 +118,7 @@ impl World {
                 let alone = self.has(Planted::NotRefusedWithIt);
                 Outcome::Refused { refusal, retryable: refusal.retryable() && !alone }
             }
-            Told::Renumber(placed) => Outcome::Renumber(placed),
+            Told::Renumber(sequenced) => Outcome::Renumber(sequenced),
         };
         let now = self.instant();
         let settled = self.nodes[node].lanes.settle(conversation, outcome, now);

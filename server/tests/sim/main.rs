@@ -93,7 +93,7 @@ const PLANTED: [(Planted, &str, u64); 14] = [
     (Planted::AckBeforeCommit, "was acked and is lost", 0),
     (Planted::NoDedupe, "is stored twice", 0),
     (Planted::RefuseBeforeDedupe, "differs from a transcript", 154),
-    (Planted::ReusePlace, "place was given twice", 0),
+    (Planted::ReuseNumber, "number was given twice", 0),
     (Planted::SkipExpiry, "was shown after its end", 0),
     (Planted::DoubleOffer, "has two owners", 0),
     (Planted::AnyTenant, "crossed from another tenant", 0),

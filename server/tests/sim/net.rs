@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use livehelp::privacy::envelope::{Envelope, Placed};
+use livehelp::privacy::envelope::{Envelope, Sequenced};
 use livehelp::sequencer::{Command, Gap, Input, Key, OwnNotice, Refusal, Submission};
 use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
@@ -29,7 +29,7 @@ pub(crate) struct Net {
 /// What a node is told.
 #[derive(Debug, Clone)]
 pub(crate) enum Heard {
-    Placed { placed: Arc<Placed>, own: bool },
+    Sequenced { sequenced: Arc<Sequenced>, own: bool },
     Void { conversation: ConversationId, seq: Seq, message: MessageId },
     Stored { tenant: TenantId, conversation: ConversationId, seq: Seq },
     Missed,
@@ -38,7 +38,7 @@ pub(crate) enum Heard {
 impl Heard {
     fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Self::Placed { placed, .. } => Some(placed.envelope().conversation()),
+            Self::Sequenced { sequenced, .. } => Some(sequenced.envelope().conversation()),
             Self::Void { conversation, .. } | Self::Stored { conversation, .. } => {
                 Some(*conversation)
             }
@@ -89,30 +89,30 @@ impl World {
                 continue;
             }
             let mut heard = heard.clone();
-            if let Heard::Placed { own: mine, .. } = &mut heard {
+            if let Heard::Sequenced { own: mine, .. } = &mut heard {
                 *mine = own;
             }
             self.nodes[node].heard.push_back(heard);
         }
     }
 
-    pub(crate) fn announce_void(&mut self, node: usize, placed: &Placed) {
-        let envelope = placed.envelope();
+    pub(crate) fn announce_void(&mut self, node: usize, sequenced: &Sequenced) {
+        let envelope = sequenced.envelope();
         if !self.is_far() || self.net.away {
             return;
         }
         let (conversation, message) = (envelope.conversation(), envelope.message());
-        let seq = placed.seq();
+        let seq = sequenced.seq();
         self.tell(&Heard::Void { conversation, seq, message }, node, false);
     }
 
-    pub(crate) fn announce_stored(&mut self, node: usize, placed: &Placed) {
+    pub(crate) fn announce_stored(&mut self, node: usize, sequenced: &Sequenced) {
         if self.net.away {
             return;
         }
-        let envelope = placed.envelope();
+        let envelope = sequenced.envelope();
         let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
-        self.tell(&Heard::Stored { tenant, conversation, seq: placed.seq() }, node, false);
+        self.tell(&Heard::Stored { tenant, conversation, seq: sequenced.seq() }, node, false);
     }
 
     /// A question reaches the bus.
@@ -135,8 +135,8 @@ impl World {
         *counter = seq;
         let message = envelope.message();
         self.nodes[node].given.insert(message, seq);
-        let placed = Arc::new(envelope.place(seq));
-        self.tell(&Heard::Placed { placed, own: false }, node, true);
+        let sequenced = Arc::new(envelope.sequence(seq));
+        self.tell(&Heard::Sequenced { sequenced, own: false }, node, true);
         let lost = self.faults && self.chance.one_in(12);
         self.counts.lost_answers += u32::from(lost);
         let given = if lost { Err(()) } else { Ok(seq) };
@@ -223,7 +223,7 @@ impl World {
                 let asking = self.nodes[node].hearing.unheard(question.key, wait, given.is_ok());
                 let Some(Asking { way, submission, .. }) = asking else { return };
                 let input = match given {
-                    Ok(seq) => Input::Told(submission, Arc::new(question.envelope.place(seq))),
+                    Ok(seq) => Input::Told(submission, Arc::new(question.envelope.sequence(seq))),
                     Err(()) => Input::BusAway(submission),
                 };
                 self.take_number(way, input)
@@ -245,12 +245,12 @@ impl World {
             return Some(Box::new((way, Command::Refuse(Refusal::BusAway))));
         };
         match room.sequencer_mut().handle(input) {
-            Command::Publish { placed, gap, .. } => {
-                self.check_number(node, (placed.envelope().message(), Some(placed.seq())));
+            Command::Publish { sequenced, gap, .. } => {
+                self.check_number(node, (sequenced.envelope().message(), Some(sequenced.seq())));
                 if let Some(gap) = gap {
-                    self.note_missed(node, placed.envelope(), gap);
+                    self.note_missed(node, sequenced.envelope(), gap);
                 }
-                self.publish(way, placed);
+                self.publish(way, sequenced);
                 None
             }
             command => Some(Box::new((way, command))),
@@ -273,8 +273,8 @@ impl World {
                     self.look_for(node, tenant, conversation, gap);
                 }
             }
-            Heard::Placed { placed, own: true } => self.hear_own(node, &placed),
-            Heard::Placed { placed, own: false } => self.hear_placed(node, &placed),
+            Heard::Sequenced { sequenced, own: true } => self.hear_own(node, &sequenced),
+            Heard::Sequenced { sequenced, own: false } => self.hear_sequenced(node, &sequenced),
             Heard::Void { conversation, seq, message } => {
                 self.counts.voids_heard += 1;
                 let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
@@ -294,33 +294,33 @@ impl World {
         }
     }
 
-    fn hear_own(&mut self, node: usize, placed: &Arc<Placed>) {
-        let key = (placed.envelope().conversation(), placed.envelope().message());
-        match self.nodes[node].hearing.own(placed) {
-            OwnNotice::Awaited(asking) => self.hear_awaited(asking, placed),
+    fn hear_own(&mut self, node: usize, sequenced: &Arc<Sequenced>) {
+        let key = (sequenced.envelope().conversation(), sequenced.envelope().message());
+        match self.nodes[node].hearing.own(sequenced) {
+            OwnNotice::Awaited(asking) => self.hear_awaited(asking, sequenced),
             OwnNotice::Stale => {
                 self.counts.stale += 1;
                 if self.has(Planted::StaleNumber)
                     && let Some(asking) =
                         self.nodes[node].hearing.unheard(key, Duration::ZERO, true)
                 {
-                    self.hear_awaited(asking, placed);
+                    self.hear_awaited(asking, sequenced);
                 }
             }
             OwnNotice::Unawaited => {
                 let live = self.nodes[node].rooms.get(&key.0);
                 if live.is_none_or(|live| live.room.sequencer().find(key.1).is_none()) {
                     self.counts.unawaited += 1;
-                    self.announce_void(node, placed);
+                    self.announce_void(node, sequenced);
                 }
             }
         }
     }
 
-    fn hear_awaited(&mut self, asking: Asking, placed: &Arc<Placed>) {
+    fn hear_awaited(&mut self, asking: Asking, sequenced: &Arc<Sequenced>) {
         let Asking { way, submission, question } = asking;
         let node = way.node;
-        let next = self.take_number(way, Input::Told(submission, Arc::clone(placed)));
+        let next = self.take_number(way, Input::Told(submission, Arc::clone(sequenced)));
         let mut all = self.nodes[node].questions.iter_mut();
         let Some(at) = all.position(|asked| asked.id == question) else { return };
         self.nodes[node].questions[at].heard = Some(next);
@@ -329,20 +329,20 @@ impl World {
         }
     }
 
-    fn hear_placed(&mut self, node: usize, placed: &Arc<Placed>) {
-        let conversation = placed.envelope().conversation();
+    fn hear_sequenced(&mut self, node: usize, sequenced: &Arc<Sequenced>) {
+        let conversation = sequenced.envelope().conversation();
         let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };
-        let heard = live.room.sequencer_mut().handle(Input::Heard(Arc::clone(placed)));
+        let heard = live.room.sequencer_mut().handle(Input::Heard(Arc::clone(sequenced)));
         let gap = match heard {
-            Command::Show { placed, gap } => {
-                self.deliver(node, &placed, None);
+            Command::Show { sequenced, gap } => {
+                self.deliver(node, &sequenced, None);
                 gap
             }
             Command::Fill(gap) => Some(gap),
             _ => None,
         };
         if let Some(gap) = gap {
-            self.note_missed(node, placed.envelope(), gap);
+            self.note_missed(node, sequenced.envelope(), gap);
         }
     }
 
@@ -361,14 +361,14 @@ impl World {
     /// Shows what the store has there. Its numbers.
     pub(crate) fn read(&mut self, node: usize, conversation: ConversationId, gap: Gap) -> Vec<Seq> {
         let mut stored = self.stored_after(conversation, gap.after);
-        stored.retain(|placed| gap.until.is_none_or(|until| placed.seq() <= until));
-        let found = stored.iter().map(|placed| placed.seq()).collect();
-        for placed in stored {
+        stored.retain(|sequenced| gap.until.is_none_or(|until| sequenced.seq() <= until));
+        let found = stored.iter().map(|sequenced| sequenced.seq()).collect();
+        for sequenced in stored {
             let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { break };
-            let command = live.room.sequencer_mut().handle(Input::Read(placed));
-            if let Command::Show { placed, .. } = command {
+            let command = live.room.sequencer_mut().handle(Input::Read(sequenced));
+            if let Command::Show { sequenced, .. } = command {
                 self.counts.filled += 1;
-                self.deliver(node, &placed, None);
+                self.deliver(node, &sequenced, None);
             }
         }
         found

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use livehelp::privacy::envelope::Placed;
+use livehelp::privacy::envelope::Sequenced;
 use livehelp::privacy::gate::{ReadGrant, Reader};
 use livehelp::room::Room;
 use livehelp::sequencer::{
@@ -176,7 +176,7 @@ impl World {
         let Way { node, conversation, .. } = *way;
         let far = self.is_far();
         let no_dedupe = self.has(Planted::NoDedupe);
-        let reuse = self.has(Planted::ReusePlace) && self.chance.one_in(4);
+        let reuse = self.has(Planted::ReuseNumber) && self.chance.one_in(4);
         let ack_now = self.has(Planted::AckForAnother);
         loop {
             let copy = match &input {
@@ -229,15 +229,15 @@ impl World {
             }
             // With a bug: the number of the one before it.
             Command::Sequence { submission, floor } => {
-                let placed = Arc::new(submission.envelope().clone().place(floor));
-                self.nodes[node].queue.push_back(Write::Message { placed, way });
+                let sequenced = Arc::new(submission.envelope().clone().sequence(floor));
+                self.nodes[node].queue.push_back(Write::Message { sequenced, way });
             }
-            Command::Publish { placed, gap, .. } => {
+            Command::Publish { sequenced, gap, .. } => {
                 if let Some(gap) = gap {
-                    self.note_missed(node, placed.envelope(), gap);
+                    self.note_missed(node, sequenced.envelope(), gap);
                 }
                 self.submitted(&way);
-                self.publish(way, placed);
+                self.publish(way, sequenced);
             }
             Command::ReadStore { submission, after, .. } => {
                 if way.held.is_none()
@@ -260,8 +260,8 @@ impl World {
                 let then = Some((way, submission));
                 self.nodes[node].queue.push_back(Write::Floor { conversation, seq, then });
             }
-            Command::Settle { acked, placed, gap } => {
-                self.set_right(node, &placed, gap);
+            Command::Settle { acked, sequenced, gap } => {
+                self.set_right(node, &sequenced, gap);
                 self.submitted(&way);
                 self.finish(way, Ok(acked));
             }
@@ -301,33 +301,36 @@ impl World {
     }
 
     /// It is appended for everyone here who hears it, and goes to the store.
-    pub(crate) fn publish(&mut self, mut way: Way, placed: Arc<Placed>) {
+    pub(crate) fn publish(&mut self, mut way: Way, sequenced: Arc<Sequenced>) {
         if !self.is_far() {
-            self.taken.insert(message_of(&placed), self.server.mark.day());
+            self.taken.insert(message_of(&sequenced), self.server.mark.day());
         }
-        self.deliver(way.node, &placed, way.from);
+        self.deliver(way.node, &sequenced, way.from);
         if self.has(Planted::AckBeforeCommit) {
-            self.answer(way.from, ack(way.message, Acked::of(placed.seq(), placed.envelope())));
+            self.answer(
+                way.from,
+                ack(way.message, Acked::of(sequenced.seq(), sequenced.envelope())),
+            );
         }
         self.let_go(&mut way);
-        self.nodes[way.node].queue.push_back(Write::Message { placed, way });
+        self.nodes[way.node].queue.push_back(Write::Message { sequenced, way });
     }
 
     /// To everyone on this node who hears it.
-    pub(crate) fn deliver(&mut self, node: usize, placed: &Arc<Placed>, from: Option<Conn>) {
+    pub(crate) fn deliver(&mut self, node: usize, sequenced: &Arc<Sequenced>, from: Option<Conn>) {
         // Ticks come more often than pages are filled.
         self.nodes[node].delivered += 1;
         let grant = ReadGrant::fan_out(Reader::Agents, self.today());
         let (conversation, visibility) =
-            (placed.envelope().conversation(), placed.envelope().visibility());
+            (sequenced.envelope().conversation(), sequenced.envelope().visibility());
         let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
         let hearers = live.room.hearers(visibility, from.map(connection));
         let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
-        let Some(shown) = placed.shown(&grant) else {
-            self.hidden.insert(message_of(placed));
+        let Some(shown) = sequenced.shown(&grant) else {
+            self.hidden.insert(message_of(sequenced));
             return;
         };
-        let item = item_of(&shown, placed.envelope().tag().ingest_day);
+        let item = item_of(&shown, sequenced.envelope().tag().ingest_day);
         for hearer in hearers {
             self.push(hearer, Down::Message { conversation, item: item.clone() });
         }
@@ -340,12 +343,12 @@ impl World {
         input: Input,
     ) -> bool {
         let Some(room) = self.same_room(node, conversation, serial) else { return false };
-        let Command::Void { placed, .. } = room.sequencer_mut().handle(input) else {
+        let Command::Void { sequenced, .. } = room.sequencer_mut().handle(input) else {
             return false;
         };
-        let hearers = room.hearers(placed.envelope().visibility(), None);
+        let hearers = room.hearers(sequenced.envelope().visibility(), None);
         let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
-        let (seq, message) = (placed.seq(), message_of(&placed));
+        let (seq, message) = (sequenced.seq(), message_of(&sequenced));
         for hearer in hearers {
             self.push(hearer, Down::Void { conversation, seq, message });
         }
@@ -360,7 +363,7 @@ impl World {
             after = submission.envelope().seen_seq();
         }
         let mut stored = self.stored_after(way.conversation, after);
-        stored.retain(|placed| placed.envelope().message() == way.message);
+        stored.retain(|sequenced| sequenced.envelope().message() == way.message);
         let command = self.inform(&mut way, Input::Found(submission, stored.pop()));
         self.carry_out(way, command);
     }
@@ -376,7 +379,7 @@ impl World {
     pub(crate) fn tell_an_outcome(&mut self, node: usize) {
         let Some((write, outcome)) = self.nodes[node].outcomes.pop_front() else { return };
         match write {
-            Write::Message { placed, way } => self.tell_stored(way, placed, outcome),
+            Write::Message { sequenced, way } => self.tell_stored(way, sequenced, outcome),
             Write::Confirm { mut way, acked, message } => {
                 let written = if outcome == WriteOutcome::Stored { Ok(()) } else { Err(()) };
                 let lives = self.same_room(node, way.conversation, way.serial).is_some();
@@ -419,44 +422,44 @@ impl World {
         }
     }
 
-    fn tell_stored(&mut self, way: Way, placed: Arc<Placed>, outcome: WriteOutcome) {
+    fn tell_stored(&mut self, way: Way, sequenced: Arc<Sequenced>, outcome: WriteOutcome) {
         let at = (way.node, way.conversation, way.serial);
         match outcome {
             WriteOutcome::Taken(_) if self.has(Planted::AckTaken) => {
-                self.tell_stored(way, placed, WriteOutcome::Stored);
+                self.tell_stored(way, sequenced, WriteOutcome::Stored);
             }
             WriteOutcome::Stored => {
-                let acked = Acked::of(placed.seq(), placed.envelope());
+                let acked = Acked::of(sequenced.seq(), sequenced.envelope());
                 let took = Duration::from_millis(self.passed_ms - way.asked_ms);
                 if self.is_far() && took > STORED_LATE && !self.has(Planted::LateUntold) {
                     self.counts.stored_late += 1;
-                    self.announce_stored(at.0, &placed);
+                    self.announce_stored(at.0, &sequenced);
                 }
-                self.settle_stored(at, Input::Stored(placed));
+                self.settle_stored(at, Input::Stored(sequenced));
                 self.finish(way, Ok(acked));
             }
             WriteOutcome::Before(stored) => {
                 let acked = Acked::of(stored.seq(), stored.envelope());
-                self.note_missed(at.0, placed.envelope(), Gap::of(placed.seq()));
+                self.note_missed(at.0, sequenced.envelope(), Gap::of(sequenced.seq()));
                 self.announce_stored(at.0, &stored);
-                self.settle_stored(at, Input::StoredBefore(placed, stored));
+                self.settle_stored(at, Input::StoredBefore(sequenced, stored));
                 self.finish(way, Ok(acked));
             }
             WriteOutcome::Failed => {
-                self.take_back(at, placed);
+                self.take_back(at, sequenced);
                 self.finish(way, Err(Refusal::Unstored));
             }
             WriteOutcome::Taken(seq_last) => {
-                let taken = Input::NumberTaken(Arc::clone(&placed), seq_last);
+                let taken = Input::NumberTaken(Arc::clone(&sequenced), seq_last);
                 if let Some(room) = self.same_room(at.0, at.1, at.2)
                     && let Command::Renumber { gap, .. } = room.sequencer_mut().handle(taken)
                 {
-                    self.note_missed(at.0, placed.envelope(), gap);
+                    self.note_missed(at.0, sequenced.envelope(), gap);
                 }
                 match way.answer {
-                    Answer::Lane => self.renumbered(&way, placed),
+                    Answer::Lane => self.renumbered(&way, sequenced),
                     Answer::Author => {
-                        self.take_back(at, placed);
+                        self.take_back(at, sequenced);
                         self.finish(way, Err(Refusal::Unstored));
                     }
                 }
@@ -467,27 +470,31 @@ impl World {
     /// The store has a message: where it is shown otherwise, that is set right.
     fn settle_stored(&mut self, at: (usize, ConversationId, Serial), input: Input) {
         let Some(room) = self.same_room(at.0, at.1, at.2) else { return };
-        if let Command::Settle { placed, gap, .. } = room.sequencer_mut().handle(input) {
-            self.set_right(at.0, &placed, gap);
+        if let Command::Settle { sequenced, gap, .. } = room.sequencer_mut().handle(input) {
+            self.set_right(at.0, &sequenced, gap);
         }
     }
 
-    fn set_right(&mut self, node: usize, placed: &Arc<Placed>, gap: Option<Gap>) {
+    fn set_right(&mut self, node: usize, sequenced: &Arc<Sequenced>, gap: Option<Gap>) {
         self.counts.set_right += 1;
         if let Some(gap) = gap {
-            self.note_missed(node, placed.envelope(), gap);
+            self.note_missed(node, sequenced.envelope(), gap);
         }
-        self.deliver(node, placed, None);
+        self.deliver(node, sequenced, None);
     }
 
     /// What was shown could not be stored: off the screens with it, here and on the other nodes.
-    pub(crate) fn take_back(&mut self, at: (usize, ConversationId, Serial), placed: Arc<Placed>) {
-        self.announce_void(at.0, &placed);
+    pub(crate) fn take_back(
+        &mut self,
+        at: (usize, ConversationId, Serial),
+        sequenced: Arc<Sequenced>,
+    ) {
+        self.announce_void(at.0, &sequenced);
         if self.is_far() {
             // Another node may have stored it under the same number.
-            self.note_missed(at.0, placed.envelope(), Gap::of(placed.seq()));
+            self.note_missed(at.0, sequenced.envelope(), Gap::of(sequenced.seq()));
         }
-        self.take_off(at, Input::Failed(placed));
+        self.take_off(at, Input::Failed(sequenced));
     }
 
     /// Its outcome is known.

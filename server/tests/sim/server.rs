@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use livehelp::privacy::envelope::Placed;
+use livehelp::privacy::envelope::Sequenced;
 use livehelp::privacy::gate::{Door, ReadGrant};
 use livehelp::privacy::sweep::{self, Trust};
 use livehelp::room::Member;
@@ -215,20 +215,21 @@ impl World {
         &self,
         conversation: ConversationId,
         after: Seq,
-    ) -> Vec<Arc<Placed>> {
+    ) -> Vec<Arc<Sequenced>> {
         let stored = self.disk.messages.get(&conversation).map(Vec::as_slice).unwrap_or_default();
-        stored.iter().filter(|placed| placed.seq() > after).cloned().collect()
+        stored.iter().filter(|sequenced| sequenced.seq() > after).cloned().collect()
     }
 
     /// What the client says of its last message; with a bug, a time is found for it that fits.
     fn believed(&self, conversation: ConversationId, point: &ResumePoint) -> ResumePoint {
         let mut point = point.clone();
         if self.has(Planted::ResumeWithoutTime) {
-            let fits = |placed: &&Arc<Placed>| {
-                placed.seq() == point.seq && Some(placed.envelope().message()) == point.message
+            let fits = |sequenced: &&Arc<Sequenced>| {
+                sequenced.seq() == point.seq
+                    && Some(sequenced.envelope().message()) == point.message
             };
             let stored = self.stored_after(conversation, Seq(0));
-            point.at = stored.iter().find(fits).map(|placed| placed.envelope().at());
+            point.at = stored.iter().find(fits).map(|sequenced| sequenced.envelope().at());
         }
         point
     }
@@ -238,7 +239,7 @@ impl World {
         &self,
         conversation: ConversationId,
         point: &ResumePoint,
-    ) -> Option<Vec<Arc<Placed>>> {
+    ) -> Option<Vec<Arc<Sequenced>>> {
         if !self.has(Planted::KeepGhosts) {
             return None;
         }
@@ -306,7 +307,9 @@ impl World {
         let more = page.first().map(|first| first.seq()).filter(|first| *first > Seq(1));
         let items = page
             .iter()
-            .filter_map(|placed| Some((placed.shown(&grant)?, placed.envelope().tag().ingest_day)))
+            .filter_map(|sequenced| {
+                Some((sequenced.shown(&grant)?, sequenced.envelope().tag().ingest_day))
+            })
             .map(|(shown, day)| item_of(&shown, day))
             .collect();
         let day = self.today();

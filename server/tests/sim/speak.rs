@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use livehelp::channel::Channel;
-use livehelp::privacy::envelope::{Flags, Placed};
+use livehelp::privacy::envelope::{Flags, Sequenced};
 use livehelp::privacy::gate::{ReadGrant, Reader};
 use livehelp::privacy::ingest::{Ground, Said, event, ingest};
 use livehelp::sequencer::{Refusal, Submission};
@@ -115,10 +115,10 @@ impl World {
 }
 
 /// What a stored message says, whatever the day.
-pub(crate) fn item(placed: &Placed) -> Item {
+pub(crate) fn item(sequenced: &Sequenced) -> Item {
     let grant = ReadGrant::fan_out(Reader::Agents, Day(0));
-    let shown = placed.shown(&grant).expect("day 0 is before every end");
-    item_of(&shown, placed.envelope().tag().ingest_day)
+    let shown = sequenced.shown(&grant).expect("day 0 is before every end");
+    item_of(&shown, sequenced.envelope().tag().ingest_day)
 }
 
 pub(crate) fn item_of(shown: &Message<'_>, day: Day) -> Item {
@@ -135,6 +135,6 @@ pub(crate) fn item_of(shown: &Message<'_>, day: Day) -> Item {
     }
 }
 
-pub(crate) fn message_of(placed: &Arc<Placed>) -> MessageId {
-    placed.envelope().message()
+pub(crate) fn message_of(sequenced: &Arc<Sequenced>) -> MessageId {
+    sequenced.envelope().message()
 }

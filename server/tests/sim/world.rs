@@ -78,7 +78,8 @@ pub(crate) struct World {
     pub(crate) next: u64,
     /// What a sweep destroyed rightly.
     pub(crate) swept: BTreeSet<MessageId>,
-    /// The mark's day when each message got its place: its promised time begins there or later.
+    /// The mark's day when each message got its sequence number: its promised time begins there or
+    /// later.
     pub(crate) taken: BTreeMap<MessageId, Day>,
     /// What a clock that ran ahead hid from someone; it comes back when they load the page anew.
     pub(crate) hidden: BTreeSet<MessageId>,

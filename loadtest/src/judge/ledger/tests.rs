@@ -43,7 +43,7 @@ fn what_comes_twice_or_late_is_counted() {
 }
 
 #[test]
-fn a_place_that_goes_back_is_out_of_order() {
+fn a_number_that_goes_back_is_out_of_order() {
     let mut hearing = hearing(&[0, 1]);
     hearing.take(&text(2), 1, Way::Pushed);
     assert_eq!(hearing.found.reordered, 1);
@@ -69,7 +69,7 @@ fn a_page_after_a_resume_may_fill_holes_and_a_reset_may_repeat() {
 }
 
 #[test]
-fn places_rise_within_a_page_though_another_page_may_be_earlier() {
+fn numbers_rise_within_a_page_though_another_page_may_be_earlier() {
     let mut hearing = Recipient::new(1);
     hearing.page([7, 8, 30]);
     hearing.page([1, 2]);

@@ -16,7 +16,7 @@ use crate::api::lookups::today;
 use crate::api::messages::{MessageAuthor, Preview, preview};
 use crate::api::problem::Problem;
 use crate::api::{ApiState, schema};
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
 use crate::store::{ConversationRow, MarkRow, Sight, TagRow, VisitorRow};
@@ -210,7 +210,7 @@ impl<'a> Shaper<'a> {
     async fn last_words(
         &self,
         conversation: ConversationId,
-        tail: &[Arc<Placed>],
+        tail: &[Arc<Sequenced>],
         timeline: Option<&SiteTimeline>,
     ) -> Result<Option<Preview>, Problem> {
         let last = timeline.and_then(|timeline| {

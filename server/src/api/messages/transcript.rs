@@ -13,7 +13,7 @@ use crate::api::ApiState;
 use crate::api::date::iso_moment;
 use crate::api::page::LIMIT_MAX;
 use crate::api::problem::Problem;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::store::Sight;
 
 /// Messages of one transcript; a longer one says so.
@@ -25,7 +25,7 @@ pub(super) async fn all_messages(
     tenant: TenantId,
     conversation: ConversationId,
     sight: Sight,
-) -> Result<(Vec<Arc<Placed>>, bool), Problem> {
+) -> Result<(Vec<Arc<Sequenced>>, bool), Problem> {
     let mut newest_first = Vec::new();
     let mut before = None;
     loop {

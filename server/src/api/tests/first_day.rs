@@ -167,7 +167,7 @@ async fn a_field_that_is_not_known_is_named_and_so_is_its_neighbour() {
 }
 
 #[tokio::test]
-async fn messages_are_read_on_from_a_place() {
+async fn messages_are_read_on_from_a_number() {
     let world = World::new().await;
     let by = &world.a.by_key;
     let path = format!("/v1/conversations/{}/messages", world.a.conversation);

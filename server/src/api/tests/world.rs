@@ -111,9 +111,9 @@ impl Live for FakeLive {
             let conflict = Reject::new(RejectCode::Conflict, "another content");
             return if same { Ok((known.seq(), known.envelope().at())) } else { Err(conflict) };
         }
-        let placed = envelope.place(room.seq_last.next());
-        let (seq, at) = (placed.seq(), placed.envelope().at());
-        let mut writes = vec![Write::Message(Arc::new(placed))];
+        let sequenced = envelope.sequence(room.seq_last.next());
+        let (seq, at) = (sequenced.seq(), sequenced.envelope().at());
+        let mut writes = vec![Write::Message(Arc::new(sequenced))];
         writes.extend(beside.map(|beside| beside.at(seq)));
         self.store.write(writes).await.unwrap();
         Ok((seq, at))

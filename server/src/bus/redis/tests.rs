@@ -133,7 +133,7 @@ async fn nothing_that_was_said_can_be_read_in_redis_or_stays_there() {
     let mut watching = client.get_async_pubsub().await.unwrap();
     watching.psubscribe("*").await.unwrap();
     let said = envelope(1, "my secret canary");
-    node.bus.place(&said, Seq(0)).await.unwrap();
+    node.bus.sequence(&said, Seq(0)).await.unwrap();
     let passed = watching.on_message().next().await.unwrap();
     let bytes = passed.get_payload_bytes();
     assert!(bytes.starts_with(b"1 "));
@@ -158,16 +158,16 @@ async fn what_other_servers_and_strangers_say_is_not_heard() {
     let stranger = redis.node(&other_keys).await;
     let conversation = envelope(0, "").conversation();
     node.bus.follow(conversation).await;
-    stranger.bus.place(&envelope(1, "foreign keys"), Seq(0)).await.unwrap();
+    stranger.bus.sequence(&envelope(1, "foreign keys"), Seq(0)).await.unwrap();
     let mut operator = redis.operator().await;
     for forged in ["", "0 ", "9 x", "1 0123456789abcdefab", "not a number"] {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel(conversation)).arg(forged);
         publish.exec_async(&mut operator).await.unwrap();
     }
-    let seq = node.bus.place(&envelope(2, "own"), Seq(0)).await.unwrap();
+    let seq = node.bus.sequence(&envelope(2, "own"), Seq(0)).await.unwrap();
     let (notice, own) = node.hears().await;
-    assert_eq!(notice, Notice::Placed(Arc::new(envelope(2, "own").place(seq))));
+    assert_eq!(notice, Notice::Sequenced(Arc::new(envelope(2, "own").sequence(seq))));
     assert!(own);
 }
 
@@ -192,22 +192,22 @@ async fn a_redis_that_was_started_anew_goes_on_above_the_floor_and_nodes_are_tol
     let (_folder, keys) = keys();
     let mut node = redis.node(&keys).await;
     node.bus.follow(envelope(0, "").conversation()).await;
-    assert_eq!(node.bus.place(&envelope(1, "before"), Seq(0)).await, Ok(Seq(1)));
+    assert_eq!(node.bus.sequence(&envelope(1, "before"), Seq(0)).await, Ok(Seq(1)));
     node.hears().await;
     redis.stop();
-    assert_eq!(node.bus.place(&envelope(2, "while away"), Seq(1)).await, Err(BusError));
+    assert_eq!(node.bus.sequence(&envelope(2, "while away"), Seq(1)).await, Err(BusError));
     assert!(!node.bus.healthy());
     redis.restart();
     assert_eq!(node.heard.recv().await, Some(Heard::Missed));
     // The counter and the function are gone with the old one.
     let seq = loop {
-        if let Ok(seq) = node.bus.place(&envelope(3, "after"), Seq(1)).await {
+        if let Ok(seq) = node.bus.sequence(&envelope(3, "after"), Seq(1)).await {
             break seq;
         }
     };
     assert_eq!(seq, Seq(2));
     let (notice, _) = node.hears().await;
-    assert_eq!(notice, Notice::Placed(Arc::new(envelope(3, "after").place(seq))));
+    assert_eq!(notice, Notice::Sequenced(Arc::new(envelope(3, "after").sequence(seq))));
     assert!(node.bus.healthy());
 }
 
@@ -232,7 +232,7 @@ async fn what_a_bus_does_and_does_not_do_is_counted() {
     let (bus, _heard) = bus.unwrap();
     let errors = |op| metrics.bus_errors_total.of(op).get();
     let (places, lost) = (&metrics.bus_publish_duration_seconds, &metrics.bus_notices_lost_total);
-    bus.place(&envelope(1, "there"), Seq(0)).await.unwrap();
+    bus.sequence(&envelope(1, "there"), Seq(0)).await.unwrap();
     assert_eq!(places.count(), 1);
     let said = envelope(2, "away");
     let typing = Notice::Typing {
@@ -250,8 +250,8 @@ async fn what_a_bus_does_and_does_not_do_is_counted() {
     assert_eq!([BusOp::Place, BusOp::Announce, BusOp::Listen].map(errors), [0, 0, 0]);
     redis.stop();
     until(|| errors(BusOp::Listen) > 0).await;
-    bus.place(&said, Seq(1)).await.unwrap_err();
-    assert_eq!((errors(BusOp::Place), places.count()), (1, 1), "a place that was not given");
+    bus.sequence(&said, Seq(1)).await.unwrap_err();
+    assert_eq!((errors(BusOp::Place), places.count()), (1, 1), "a number that was not given");
     let before = lost.get();
     bus.announce(typing);
     until(|| errors(BusOp::Announce) > 0).await;

@@ -31,7 +31,7 @@ use crate::tasks;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a screen shows: messages by place, newest truth last.
+/// What a screen shows: messages by sequence number, newest truth last.
 #[derive(Debug, Default)]
 struct Screen {
     shown: Vec<(Seq, MessageId)>,
@@ -235,7 +235,7 @@ impl Nodes {
     async fn transcript(&self) -> Vec<(Seq, MessageId)> {
         let World { tenant, conversation, .. } = self.world;
         let all = self.store.messages(tenant, conversation, Seq(0), None, 1_000).await.unwrap();
-        all.iter().map(|placed| (placed.seq(), placed.envelope().message())).collect()
+        all.iter().map(|sequenced| (sequenced.seq(), sequenced.envelope().message())).collect()
     }
 
     async fn ends(self) {
@@ -333,7 +333,7 @@ async fn what_the_bus_lost_is_read_from_the_store() {
 }
 
 #[tokio::test]
-async fn a_place_that_is_not_heard_of_is_delivered_all_the_same() {
+async fn a_number_that_is_not_heard_of_is_delivered_all_the_same() {
     let nodes = Nodes::new().await;
     let (net, left, right) = two_on_a_net(&nodes).await;
     net.set_deaf(Some(0));
@@ -464,7 +464,7 @@ async fn a_redis_that_stands_still_and_goes_on_changes_nobodys_order() {
     left.until_refused(&[2, 3, 4]).await;
     again.until_refused(&[2, 3, 4]).await;
     redis.pause(false);
-    // The places of the first tries are heard of now; their messages have none.
+    // The sequence numbers of the first tries are heard of now; their messages have none.
     loop {
         again.repeat(&left, 2..=4).await;
         let answered = |screen: &Screen| screen.acked.len() + screen.refused.len() == 3;
@@ -485,7 +485,7 @@ async fn a_redis_that_stands_still_and_goes_on_changes_nobodys_order() {
 async fn a_message_that_its_node_did_not_store_is_acked_by_no_other_before_it_is_stored() {
     let nodes = Nodes::new().await;
     let (net, left, right) = two_on_a_net(&nodes).await;
-    // A third node gives it its place and dies before it stores it.
+    // A third node gives it its sequence number and dies before it stores it.
     let (dying, _heard) = net.join();
     left.send(1).await;
     left.until("the ack", |screen| screen.acked.len() == 1).await;
@@ -493,7 +493,7 @@ async fn a_message_that_its_node_did_not_store_is_acked_by_no_other_before_it_is
         nodes.store.messages(nodes.world.tenant, nodes.world.conversation, Seq(0), None, 10);
     let template = Arc::clone(&stored.await.unwrap()[0]);
     let lost = with_id(template.envelope(), right.message(7));
-    assert_eq!(dying.place(&lost, Seq(0)).await, Ok(Seq(2)));
+    assert_eq!(dying.sequence(&lost, Seq(0)).await, Ok(Seq(2)));
     right.until("what was said", |screen| screen.shown.len() == 2).await;
     // Its author comes back to another node and sends it again.
     right.send(7).await;
@@ -505,16 +505,17 @@ async fn a_message_that_its_node_did_not_store_is_acked_by_no_other_before_it_is
 }
 
 #[tokio::test]
-async fn a_message_whose_place_is_taken_in_the_store_gets_another() {
+async fn a_message_whose_number_is_taken_in_the_store_gets_another() {
     let nodes = Nodes::new().await;
     let (net, left, right) = two_on_a_net(&nodes).await;
     left.send(1).await;
     left.until("the ack", |screen| screen.acked.len() == 1).await;
-    // Another node stored something at places of which nobody here heard; then the bus forgot.
+    // Another node stored something at sequence numbers of which nobody here heard; then the bus
+    // forgot.
     let (tenant, conversation) = (nodes.world.tenant, nodes.world.conversation);
     let first = nodes.store.messages(tenant, conversation, Seq(0), None, 10).await.unwrap();
     let rival = with_id(first[0].envelope(), right.message(50));
-    let write = vec![Write::Message(Arc::new(rival.place(Seq(2))))];
+    let write = vec![Write::Message(Arc::new(rival.sequence(Seq(2))))];
     nodes.store.write(write).await.unwrap();
     net.forget();
     left.send(2).await;
@@ -531,7 +532,7 @@ async fn a_message_whose_place_is_taken_in_the_store_gets_another() {
 }
 
 #[tokio::test]
-async fn messages_whose_places_are_taken_get_others_in_their_order() {
+async fn messages_whose_numbers_are_taken_get_others_in_their_order() {
     let nodes = Nodes::new().await;
     let (net, left, right) = two_on_a_net(&nodes).await;
     left.send(0).await;
@@ -540,7 +541,7 @@ async fn messages_whose_places_are_taken_get_others_in_their_order() {
     let first = nodes.store.messages(tenant, conversation, Seq(0), None, 10).await.unwrap();
     let rivals = [1, 3, 4].map(|n| {
         let rival = with_id(first[0].envelope(), right.message(n));
-        Write::Message(Arc::new(rival.place(Seq(u64::from(n) + 1))))
+        Write::Message(Arc::new(rival.sequence(Seq(u64::from(n) + 1))))
     });
     nodes.store.write(rivals.into()).await.unwrap();
     net.forget();
@@ -569,7 +570,7 @@ async fn a_line_of_the_system_is_not_lost_with_another() {
     right.until("the second", |screen| screen.shown.len() == 1).await;
     let content = || async {
         let all = nodes.store.messages(tenant, conversation, Seq(0), None, 9).await.unwrap();
-        all.iter().map(|placed| placed.envelope().content().clone()).collect::<Vec<_>>()
+        all.iter().map(|sequenced| sequenced.envelope().content().clone()).collect::<Vec<_>>()
     };
     while content().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -589,9 +590,9 @@ async fn what_could_not_be_stored_leaves_the_screens_of_all_nodes() {
     left.send(1).await;
     right.until("the message", |screen| screen.shown.len() == 1).await;
     let room = left.watched.room.clone();
-    let placed =
+    let sequenced =
         room.with(|live| live.sequencer().find(left.message(1)).cloned()).unwrap().unwrap();
-    left.hub.messages.executor.take_back(&room, placed);
+    left.hub.messages.executor.take_back(&room, sequenced);
     right.until("nothing", |screen| screen.shown.is_empty()).await;
     nodes.ends().await;
 }

@@ -11,7 +11,7 @@ use super::Rooms;
 use crate::hub::fanout::{Outlets, deliver};
 use crate::hub::handle::RoomHandle;
 use crate::hub::reject::store_reject;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::sequencer::{Command, Gap, Input, Missed, Sequencer};
 use crate::store::StoreError;
 
@@ -25,8 +25,8 @@ impl Rooms {
     }
 
     /// The same, of this message's conversation.
-    pub(in crate::hub) fn note_missed_by(&self, placed: &Placed, gap: Gap) {
-        let envelope = placed.envelope();
+    pub(in crate::hub) fn note_missed_by(&self, sequenced: &Sequenced, gap: Gap) {
+        let envelope = sequenced.envelope();
         self.note_missed(envelope.tenant(), envelope.conversation(), gap);
     }
 
@@ -114,13 +114,13 @@ impl Rooms {
     ) -> Result<(Vec<Seq>, bool), StoreError> {
         let before = until.map(|until| until.next());
         let stored = self.store.messages(tenant, conversation, after, before, READ_MAX).await?;
-        let found: Vec<Seq> = stored.iter().map(|placed| placed.seq()).collect();
+        let found: Vec<Seq> = stored.iter().map(|sequenced| sequenced.seq()).collect();
         let told = room.with(|live| {
             let mut told = Outlets::new();
-            for placed in stored {
-                let command = live.sequencer_mut().handle(Input::Read(placed));
-                if let Command::Show { placed, .. } = command {
-                    told.extend(deliver(live, &placed, None, self.times.today()).0);
+            for sequenced in stored {
+                let command = live.sequencer_mut().handle(Input::Read(sequenced));
+                if let Command::Show { sequenced, .. } = command {
+                    told.extend(deliver(live, &sequenced, None, self.times.today()).0);
                 }
             }
             told

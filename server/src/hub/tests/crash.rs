@@ -47,7 +47,8 @@ async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_th
     stand.keys.next.store(true, Ordering::SeqCst);
     let lost = author.write();
     author.send(&stand.hub, &speaker, lost).await;
-    // The batch with the first alone stands still; the second is placed while its outcome is open.
+    // The batch with the first alone stands still; the second is sequenced while its outcome is
+    // open.
     until(|| stand.keys.batches.load(Ordering::SeqCst) > before).await;
     let kept = author.write();
     author.send(&stand.hub, &speaker, kept).await;
@@ -70,13 +71,13 @@ async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resend_from_before_a_crash_is_acked_with_its_place_long_after() {
+async fn a_resend_from_before_a_crash_is_acked_with_its_number_long_after() {
     let (stand, world) = stand().await;
     let (mut author, mut other) = (Person::visitor(&world), Person::visitor(&world));
     say(&stand, &mut other, 4).await;
     let (speaker, line, watched) = author.connect(&stand.hub).await;
     author.hear_all(&line);
-    // Its author had seen thirty places, of which a crash took all but four.
+    // Its author had seen thirty sequence numbers, of which a crash took all but four.
     let pending = Pending { seen: Seq(30), ..author.write() };
     author.outbox = [pending].into();
     author.send(&stand.hub, &speaker, pending).await;

@@ -40,13 +40,13 @@ impl Audited {
     }
 
     /// Says that this was acked. Whoever stores nothing of the kind lost it.
-    fn acked(&self, placed: &crate::privacy::envelope::Placed) {
+    fn acked(&self, sequenced: &crate::privacy::envelope::Sequenced) {
         let hub = &self.stand.hub;
-        hub.integrity.acked(placed, || hub.times.instant());
+        hub.integrity.acked(sequenced, || hub.times.instant());
     }
 
-    async fn store(&self, placed: Arc<crate::privacy::envelope::Placed>) {
-        self.stand.store.write(vec![Write::Message(placed)]).await.unwrap();
+    async fn store(&self, sequenced: Arc<crate::privacy::envelope::Sequenced>) {
+        self.stand.store.write(vec![Write::Message(sequenced)]).await.unwrap();
     }
 }
 
@@ -75,9 +75,9 @@ async fn what_is_not_there_or_is_another_was_lost() {
     assert_eq!(audited.after(10).await, (1, 1));
     audited.acked(&world.message(1, "other words"));
     assert_eq!(audited.after(10).await, (2, 2));
-    let elsewhere = world.message(1, "kept").envelope().clone().place(Seq(5));
+    let elsewhere = world.message(1, "kept").envelope().clone().sequence(Seq(5));
     audited.acked(&elsewhere);
-    assert_eq!(audited.after(10).await, (3, 3), "it has another place");
+    assert_eq!(audited.after(10).await, (3, 3), "it has another number");
     audited.acked(&world.message(1, "kept"));
     assert_eq!(audited.after(10).await, (4, 3));
 }

@@ -13,9 +13,9 @@ fn key(number: u64) -> Key {
 fn the_notice_takes_what_waits_for_it_once() {
     let mut hearing: Hearing<u8> = Hearing::default();
     hearing.ask(key(1), 7);
-    assert_eq!(hearing.own(&placed(1, 1, 1)), OwnNotice::Awaited(7));
-    assert_eq!(hearing.own(&placed(1, 1, 1)), OwnNotice::Unawaited);
-    assert_eq!(hearing.own(&placed(2, 2, 2)), OwnNotice::Unawaited, "nobody asked for it");
+    assert_eq!(hearing.own(&sequenced(1, 1, 1)), OwnNotice::Awaited(7));
+    assert_eq!(hearing.own(&sequenced(1, 1, 1)), OwnNotice::Unawaited);
+    assert_eq!(hearing.own(&sequenced(2, 2, 2)), OwnNotice::Unawaited, "nobody asked for it");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn while_nothing_is_heard_nobody_waits_until_something_is() {
     hearing.ask(key(2), 2);
     assert_eq!(hearing.answered(key(2), true), Duration::ZERO, "it is deaf");
     assert_eq!(hearing.unheard(key(2), Duration::ZERO, true), Some(2));
-    assert_eq!(hearing.own(&placed(2, 2, 2)), OwnNotice::Unawaited);
+    assert_eq!(hearing.own(&sequenced(2, 2, 2)), OwnNotice::Unawaited);
     hearing.ask(key(3), 3);
     assert!(!hearing.answered(key(3), true).is_zero(), "it hears again");
 }
@@ -50,12 +50,12 @@ fn the_number_of_a_question_that_failed_is_not_taken_for_the_next_ones() {
     assert_eq!(wait, Duration::ZERO, "a question that failed has no notice to wait for");
     assert_eq!(hearing.unheard(key(1), wait, false), Some(1));
     hearing.ask(key(1), 2);
-    assert_eq!(hearing.own(&placed(1, 1, 1)), OwnNotice::Stale);
+    assert_eq!(hearing.own(&sequenced(1, 1, 1)), OwnNotice::Stale);
     let wait = hearing.answered(key(1), true);
     assert_eq!(wait, Duration::ZERO, "which notice is whose is not known");
     assert_eq!(hearing.unheard(key(1), wait, true), Some(2));
     hearing.ask(key(1), 3);
-    assert_eq!(hearing.own(&placed(1, 3, 1)), OwnNotice::Awaited(3), "the failure is past");
+    assert_eq!(hearing.own(&sequenced(1, 3, 1)), OwnNotice::Awaited(3), "the failure is past");
 }
 
 const GAP: Gap = Gap { after: Seq(3), until: Some(Seq(5)) };

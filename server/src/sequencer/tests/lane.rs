@@ -167,10 +167,10 @@ fn whose_numbers_are_always_anothers_is_told_so_and_leaves_the_screens() {
     join(&mut lanes, 1, ONE, now).unwrap();
     join(&mut lanes, 2, ONE, now).unwrap();
     for seq in 1..u64::from(ATTEMPTS_MAX) {
-        let again = settle(&mut lanes, Outcome::Renumber(placed(1, seq, 1)), now);
+        let again = settle(&mut lanes, Outcome::Renumber(sequenced(1, seq, 1)), now);
         assert!(matches!(again, Settled::Again), "{again:?}");
     }
-    let last = placed(1, 99, 1);
+    let last = sequenced(1, 99, 1);
     let ended = settle(&mut lanes, Outcome::Renumber(Arc::clone(&last)), now);
     let Settled::Done { senders, end: Err(Ended::Overtaken), void } = ended else {
         panic!("it is told: {ended:?}")
@@ -182,7 +182,7 @@ fn whose_numbers_are_always_anothers_is_told_so_and_leaves_the_screens() {
 fn what_lost_its_number_and_is_refused_leaves_the_screens() {
     let (mut lanes, now) = (Lane::default(), epoch());
     join(&mut lanes, 1, ONE, now).unwrap();
-    let shown = placed(1, 5, 1);
+    let shown = sequenced(1, 5, 1);
     settle(&mut lanes, Outcome::Renumber(Arc::clone(&shown)), now);
     let outcome = Outcome::Refused { refusal: Refusal::BusAway, retryable: true };
     let ended = settle(&mut lanes, outcome, now);

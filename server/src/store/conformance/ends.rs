@@ -10,7 +10,7 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
 use super::{NOW, World, page};
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::seal::{Bucket, Sealer, Subject};
 use crate::store::feed::kind;
 use crate::store::{
@@ -77,7 +77,11 @@ pub(super) async fn nothing_is_left_of_an_erased_visitor(store: &dyn Store, seal
     sealer.destroy_subject(tenant, whom).unwrap();
     store.forget(tenant, whom).await.unwrap();
     let room = store.room(tenant, conversation, 9).await.unwrap().unwrap();
-    assert_eq!((room.tail.len(), room.seq_last), (0, Seq(5)), "places are not given again");
+    assert_eq!(
+        (room.tail.len(), room.seq_last),
+        (0, Seq(5)),
+        "sequence numbers are not given again"
+    );
     let header = room.header;
     assert_eq!((header.form.len(), header.page_url, header.page_title), (0, None, None));
     let row = store.visitor(tenant, visitor).await.unwrap().unwrap();
@@ -171,7 +175,7 @@ pub(super) async fn what_is_destroyed_is_gone(store: &dyn Store, sealer: &dyn Se
     assert!([old, new, contact].iter().all(|bucket| listed.contains(bucket)));
 
     sealer.destroy_buckets(&[old]).unwrap();
-    let seqs = |rows: Vec<Arc<Placed>>| rows.iter().map(|row| row.seq().0).collect::<Vec<_>>();
+    let seqs = |rows: Vec<Arc<Sequenced>>| rows.iter().map(|row| row.seq().0).collect::<Vec<_>>();
     let read = store.messages(tenant, conversation, Seq(0), None, 99).await.unwrap();
     assert_eq!(seqs(read), (11..=20).collect::<Vec<_>>(), "unreadable before it is swept");
     let late = store.write(vec![Write::Message(world.message_on(21, "late", yesterday))]).await;
@@ -183,7 +187,11 @@ pub(super) async fn what_is_destroyed_is_gone(store: &dyn Store, sealer: &dyn Se
 
     sealer.destroy_buckets(&[new, contact]).unwrap();
     let room = store.room(tenant, conversation, 99).await.unwrap().unwrap();
-    assert_eq!((room.seq_last, room.tail.len()), (Seq(20), 0), "places are not given again");
+    assert_eq!(
+        (room.seq_last, room.tail.len()),
+        (Seq(20), 0),
+        "sequence numbers are not given again"
+    );
     assert_eq!((room.header.form.len(), room.header.page_url), (0, None));
     let row = store.visitor(tenant, visitor).await.unwrap().unwrap();
     assert_eq!((row.name, row.email), (None, None));

@@ -7,12 +7,12 @@ use protocol::personal::Personal;
 use protocol::time::Day;
 
 use super::{Line, NOW, World, scatter};
-use crate::privacy::envelope::{Content, Envelope, Parts, Placed};
+use crate::privacy::envelope::{Content, Envelope, Parts, Sequenced};
 use crate::privacy::gate::Reader;
 use crate::store::{MarkRow, MessagePage, Sight, Store, Write};
 
-/// Which kind of line stands at a place of the conversation that pages are read of: runs long and short, and some
-/// places without a message.
+/// Which kind of line stands at a sequence number of the conversation that pages are read of: runs
+/// long and short, and some sequence numbers without a message.
 pub(crate) fn kind_at(seq: u64) -> Option<Line> {
     match seq {
         1..=20 => Some(Line::Words),
@@ -28,7 +28,7 @@ pub(crate) fn kind_at(seq: u64) -> Option<Line> {
     }
 }
 
-/// The last place of it.
+/// The last sequence number of it.
 const PAGED_TO: u64 = 470;
 
 /// Lines up to here came long before the others.
@@ -173,7 +173,7 @@ pub(super) async fn lists_show_what_is_newest(store: &dyn Store) {
         let content = Content::Text(Personal::new(format!("reply {seq}")));
         let parts = world.parts([seq; 16], content, NOW.day());
         let parts = Parts { author: Author::Agent(world.agent), ..parts };
-        Arc::new(Envelope::restore(parts).place(Seq(u64::from(seq))))
+        Arc::new(Envelope::restore(parts).sequence(Seq(u64::from(seq))))
     };
     write(talk.line(1, Line::Words, NOW.day())).await;
     write(reply(&talk, 2)).await;
@@ -199,7 +199,8 @@ pub(super) async fn lists_show_what_is_newest(store: &dyn Store) {
     let asked: Vec<_> = worlds.iter().map(|world| world.conversation).collect();
     let unknown = World::new(66).with_visitor(9).conversation;
     let rows = store.newest(tenant, &[asked.as_slice(), &[unknown]].concat()).await.unwrap();
-    let seq = |placed: &Option<Arc<Placed>>| placed.as_ref().map(|placed| placed.seq().0);
+    let seq =
+        |sequenced: &Option<Arc<Sequenced>>| sequenced.as_ref().map(|sequenced| sequenced.seq().0);
     let told: Vec<_> = rows
         .iter()
         .map(|row| (row.conversation, row.seq_last.0, seq(&row.words), seq(&row.asked)))

@@ -73,7 +73,7 @@ pub(super) async fn messages_come_back_as_they_went_in(store: &dyn Store) {
     assert_eq!(store.message(tenant, conversation, third, Seq(3)).await.unwrap(), None);
 }
 
-pub(super) async fn a_taken_place_is_told_and_a_resend_is_not(store: &dyn Store) {
+pub(super) async fn a_taken_number_is_told_and_a_resend_is_not(store: &dyn Store) {
     let world = World::new(11);
     world.settle(store).await;
     let first = world.message(5, "first");
@@ -87,7 +87,7 @@ pub(super) async fn a_taken_place_is_told_and_a_resend_is_not(store: &dyn Store)
     );
     assert_eq!(
         store.write(vec![Write::Message(other)]).await,
-        Err(StoreError::PlaceTaken { seq_last: Seq(5) })
+        Err(StoreError::SeqTaken { seq_last: Seq(5) })
     );
     let read = store.messages(world.tenant, world.conversation, Seq(0), None, 9).await.unwrap();
     assert_eq!(read, [first]);
@@ -138,7 +138,7 @@ pub(super) async fn a_batch_is_stored_whole_or_not_at_all(store: &dyn Store) {
             Write::Message(rival),
         ])
         .await;
-    assert_eq!(outcome, Err(StoreError::PlaceTaken { seq_last: Seq(2) }));
+    assert_eq!(outcome, Err(StoreError::SeqTaken { seq_last: Seq(2) }));
     let room = store.room(world.tenant, world.conversation, 9).await.unwrap().unwrap();
     assert_eq!((room.seq_last, room.header.version), (Seq(1), 1));
     store.write(vec![Write::Message(world.message(2, "two"))]).await.unwrap();

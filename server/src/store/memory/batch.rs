@@ -1,4 +1,4 @@
-//! Writes are carried out here: messages sealed first, under no lock, and then put in their places.
+//! Writes are carried out here: messages sealed first, under no lock, and then put in their order.
 //!
 //! A single message takes the lock of its shard and nothing else. Everything else goes as a batch: all of
 //! it or nothing, under the locks of its shards, in the order of their numbers, and then the records' where it has one.
@@ -14,7 +14,7 @@ use super::records::{Kept, no_records};
 use super::transcript::{Conversation, Home, Line};
 use super::{Shard, Shared};
 use crate::metrics::StoreOp;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::seal::{Lock, SealError};
 use crate::store::feed::kind;
 use crate::store::sqlite::{Changed, Fault, Transaction, locks};
@@ -29,15 +29,15 @@ enum Before {
     Mark(ConversationId, Author, Option<MarkRow>),
 }
 
-fn message_lock(placed: &Placed) -> Lock {
-    let envelope = placed.envelope();
+fn message_lock(sequenced: &Sequenced) -> Lock {
+    let envelope = sequenced.envelope();
     sealed::message_lock(envelope.tag(), envelope.conversation())
 }
 
 /// The conversation whose shard a write needs.
 fn conversation(write: &Write) -> Option<ConversationId> {
     match write {
-        Write::Message(placed) => Some(placed.envelope().conversation()),
+        Write::Message(sequenced) => Some(sequenced.envelope().conversation()),
         Write::Floor { conversation, .. } => Some(*conversation),
         Write::Conversation(row) => Some(row.conversation),
         Write::Mark(row) => Some(row.conversation),
@@ -53,18 +53,18 @@ impl Shared {
     pub(super) fn carry_out(&self, writes: &[Write]) -> Result<Vec<Wrote>, Refused> {
         let of_none = |error| Refused { at: None, error };
         self.check_open().map_err(of_none)?;
-        if let [Write::Message(placed)] = writes {
-            let put = self.put(placed).map_err(|error| Refused { at: Some(0), error })?;
+        if let [Write::Message(sequenced)] = writes {
+            let put = self.put(sequenced).map_err(|error| Refused { at: Some(0), error })?;
             return Ok(vec![put]);
         }
         self.prepare(writes).map_err(of_none)?;
         let mut lines = Vec::new();
         let mut buckets = BTreeSet::new();
         for (at, write) in writes.iter().enumerate() {
-            if let Write::Message(placed) = write {
-                let line = self.seal_line(placed);
+            if let Write::Message(sequenced) = write {
+                let line = self.seal_line(sequenced);
                 let line = line.map_err(|error| Refused { at: Some(at), error })?;
-                buckets.extend(line.is_some().then(|| message_lock(placed).bucket));
+                buckets.extend(line.is_some().then(|| message_lock(sequenced).bucket));
                 lines.push(line);
             }
         }
@@ -90,52 +90,53 @@ impl Shared {
     }
 
     /// The way of nearly every write.
-    fn put(&self, placed: &Placed) -> Result<Wrote, StoreError> {
-        let Some(line) = self.seal_line(placed)? else {
-            return self.with(placed.envelope().conversation(), |kept| {
-                kept.ok_or(StoreError::NotFound)?.of(placed.envelope().tag())?;
+    fn put(&self, sequenced: &Sequenced) -> Result<Wrote, StoreError> {
+        let Some(line) = self.seal_line(sequenced)? else {
+            return self.with(sequenced.envelope().conversation(), |kept| {
+                kept.ok_or(StoreError::NotFound)?.of(sequenced.envelope().tag())?;
                 Ok(Wrote::PassedOver)
             });
         };
-        let tag = placed.envelope().tag();
-        let (unlisted, new, untouched) = self.with(placed.envelope().conversation(), |kept| {
-            let kept = kept.ok_or(StoreError::NotFound)?;
-            kept.of(tag)?;
-            let new = kept.put(line)?;
-            let unlisted = kept.list(tag.class, tag.ingest_day);
-            Ok::<_, StoreError>((unlisted, new, new && kept.touch()))
-        })?;
+        let tag = sequenced.envelope().tag();
+        let (unlisted, new, untouched) =
+            self.with(sequenced.envelope().conversation(), |kept| {
+                let kept = kept.ok_or(StoreError::NotFound)?;
+                kept.of(tag)?;
+                let new = kept.put(line)?;
+                let unlisted = kept.list(tag.class, tag.ingest_day);
+                Ok::<_, StoreError>((unlisted, new, new && kept.touch()))
+            })?;
         if new && self.feeds.load(Ordering::Acquire) {
-            let changed = message_changed(placed);
+            let changed = message_changed(sequenced);
             self.write_records("note a change", |transaction| {
                 transaction.note_change(tag.tenant, &changed)
             })?;
         }
         if untouched {
-            self.touched.lock().push(placed.envelope().conversation());
+            self.touched.lock().push(sequenced.envelope().conversation());
         }
         if unlisted {
-            self.buckets.lock().insert(message_lock(placed).bucket);
+            self.buckets.lock().insert(message_lock(sequenced).bucket);
         }
         Ok(if new { Wrote::Done } else { Wrote::PassedOver })
     }
 
     /// Nothing where it died while it waited: then nothing is kept of it.
-    fn seal_line(&self, placed: &Placed) -> Result<Option<Line>, StoreError> {
-        if placed.envelope().tag().expires.is_some_and(|day| self.clock.now().day() >= day) {
+    fn seal_line(&self, sequenced: &Sequenced) -> Result<Option<Line>, StoreError> {
+        if sequenced.envelope().tag().expires.is_some_and(|day| self.clock.now().day() >= day) {
             return Ok(None);
         }
-        let seal = || sealed::seal_message(&*self.sealer, placed);
+        let seal = || sealed::seal_message(&*self.sealer, sequenced);
         let outcome = match seal() {
             // The first record of a person or a day; all others find their key ready.
             Err(SealError::Unavailable) => {
-                self.make_keys(&[message_lock(placed)]).and_then(|()| seal())
+                self.make_keys(&[message_lock(sequenced)]).and_then(|()| seal())
             }
             outcome => outcome,
         };
         let body =
             outcome.map_err(|error| self.keys_failed(error, StoreOp::Keys, "write a row"))?;
-        Ok(Some(Line::of(placed, body.ok_or(StoreError::NotFound)?)))
+        Ok(Some(Line::of(sequenced, body.ok_or(StoreError::NotFound)?)))
     }
 
     /// Has the keys made that a batch needs.
@@ -158,14 +159,14 @@ impl Shared {
     }
 }
 
-fn message_changed(placed: &Placed) -> Changed {
-    let envelope = placed.envelope();
+fn message_changed(sequenced: &Sequenced) -> Changed {
+    let envelope = sequenced.envelope();
     let tag = envelope.tag();
     Changed {
         site: Some(tag.site),
         kind: kind::MESSAGE,
         object: *envelope.conversation().as_bytes(),
-        version: placed.seq().0,
+        version: sequenced.seq().0,
         subject: Some(*tag.subject.as_bytes()),
     }
 }
@@ -220,8 +221,8 @@ impl<'a> Held<'a> {
         lines: &mut impl Iterator<Item = Option<Line>>,
     ) -> Result<Wrote, StoreError> {
         let before = match write {
-            Write::Message(placed) => {
-                let envelope = placed.envelope();
+            Write::Message(sequenced) => {
+                let envelope = sequenced.envelope();
                 let kept = self.find(envelope.conversation()).ok_or(StoreError::NotFound)?;
                 kept.of(envelope.tag())?;
                 let Some(line) = lines.next().flatten() else { return Ok(Wrote::PassedOver) };
@@ -229,10 +230,10 @@ impl<'a> Held<'a> {
                     return Ok(Wrote::PassedOver);
                 }
                 if self.feeds {
-                    let (tenant, changed) = (envelope.tag().tenant, message_changed(placed));
+                    let (tenant, changed) = (envelope.tag().tenant, message_changed(sequenced));
                     self.record(|transaction| transaction.note_change(tenant, &changed))?;
                 }
-                Before::Message(envelope.conversation(), placed.seq())
+                Before::Message(envelope.conversation(), sequenced.seq())
             }
             Write::Floor { tenant, conversation, seq } => {
                 let before = self.of_tenant(*tenant, *conversation)?.raise(*seq);

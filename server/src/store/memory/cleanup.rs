@@ -36,8 +36,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Behind the destruction of a visitor's key: what they and their agents said goes with their records. Places are
-    /// not given again.
+    /// Behind the destruction of a visitor's key: what they and their agents said goes with their
+    /// records. Sequence numbers are not given again.
     pub(super) fn forget_visitor(
         &self,
         tenant: TenantId,

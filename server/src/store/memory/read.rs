@@ -10,7 +10,7 @@ use protocol::time::UnixMillis;
 use super::transcript::{Conversation, Home, Line};
 use super::{MemoryStore, Shared};
 use crate::metrics::StoreOp;
-use crate::privacy::envelope::{Envelope, Parts, Placed, Tag};
+use crate::privacy::envelope::{Envelope, Parts, Sequenced, Tag};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::SealError;
 use crate::store::sight::{ASKED_LOOKED_MAX, DEAD_MAX, NewestWords, Paging};
@@ -33,7 +33,7 @@ impl Transcript for MemoryStore {
             .shared
             .read_records("read a room", |reader| reader.conversation(tenant, conversation))?;
         let Some(header) = header else { return Ok(None) };
-        // Whatever is stored after this line is above the place that was read.
+        // Whatever is stored after this line is above the sequence number that was read.
         let before = Some(Seq(seq_last.0.saturating_add(1)));
         let full = usize::from(tail);
         let tail = self.shared.messages(tenant, conversation, Seq(0), before, tail)?;
@@ -72,7 +72,7 @@ impl Transcript for MemoryStore {
         after: Seq,
         before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<Placed>>> {
+    ) -> Result<Vec<Arc<Sequenced>>> {
         self.shared.messages(tenant, conversation, after, before, limit)
     }
 
@@ -88,15 +88,15 @@ impl Transcript for MemoryStore {
         conversation: ConversationId,
         message: MessageId,
         after: Seq,
-    ) -> Result<Option<Arc<Placed>>> {
+    ) -> Result<Option<Arc<Sequenced>>> {
         let found = self.shared.with_of(tenant, conversation, |kept| {
             (kept.home(), kept.find(message, after).cloned().collect::<Vec<_>>())
         });
         let Some((home, lines)) = found else { return Ok(None) };
         let timeline = self.shared.timeline(home.site);
         for line in &lines {
-            if let Some(placed) = self.shared.placed(&home, timeline.as_ref(), line)? {
-                return Ok(Some(placed));
+            if let Some(sequenced) = self.shared.sequenced(&home, timeline.as_ref(), line)? {
+                return Ok(Some(sequenced));
             }
         }
         Ok(None)
@@ -145,7 +145,7 @@ impl Shared {
             }
             newest.look((line.visibility, line.author.kind()), || {
                 let seen = sight.sees(&self.tag(&home, timeline, line), timeline);
-                if seen { self.placed(&home, timeline, line) } else { Ok(None) }
+                if seen { self.sequenced(&home, timeline, line) } else { Ok(None) }
             })?;
         }
         let below = (Seq(0), lines.first().map(|oldest| oldest.seq));
@@ -180,7 +180,7 @@ impl Shared {
                     break;
                 }
                 let seen = sight.sees(&self.tag(&home, timeline, line), timeline);
-                paging.take(if seen { self.placed(&home, timeline, line)? } else { None });
+                paging.take(if seen { self.sequenced(&home, timeline, line)? } else { None });
             }
         }
         Ok(paging.finish())
@@ -193,7 +193,7 @@ impl Shared {
         after: Seq,
         mut before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<Placed>>> {
+    ) -> Result<Vec<Arc<Sequenced>>> {
         let limit = usize::from(limit);
         let mut newest_first = Vec::new();
         let mut timeline = None;
@@ -208,9 +208,9 @@ impl Shared {
             before = Some(oldest.seq);
             let timeline = timeline.get_or_insert_with(|| self.timeline(home.site));
             for line in lines.iter().rev() {
-                let placed = self.placed(&home, timeline.as_ref(), line)?;
-                dead += usize::from(placed.is_none());
-                newest_first.extend(placed);
+                let sequenced = self.sequenced(&home, timeline.as_ref(), line)?;
+                dead += usize::from(sequenced.is_none());
+                newest_first.extend(sequenced);
             }
         }
         newest_first.reverse();
@@ -234,12 +234,12 @@ impl Shared {
     }
 
     /// `None` where a key is destroyed: nobody has swept it yet.
-    fn placed(
+    fn sequenced(
         &self,
         home: &Home,
         timeline: Option<&SiteTimeline>,
         line: &Line,
-    ) -> Result<Option<Arc<Placed>>> {
+    ) -> Result<Option<Arc<Sequenced>>> {
         let tag = self.tag(home, timeline, line);
         let bound =
             sealed::message_bound(&tag, home.conversation, line.seq, line.message.as_bytes());
@@ -257,7 +257,7 @@ impl Shared {
             seen_seq: line.seen_seq,
             content: self.unsealed(content)?,
         });
-        Ok(Some(Arc::new(envelope.place(line.seq))))
+        Ok(Some(Arc::new(envelope.sequence(line.seq))))
     }
 
     /// Lists the changes of those in which something was said.

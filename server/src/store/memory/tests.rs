@@ -199,7 +199,7 @@ async fn nothing_is_left_of_a_closed_conversation_after_its_day() {
 }
 
 #[tokio::test]
-async fn many_threads_write_one_conversation_and_no_place_is_given_twice() {
+async fn many_threads_write_one_conversation_and_no_number_is_given_twice() {
     let (store, _keys) = store();
     let world = World::new(1);
     world.settle(&store).await;
@@ -219,7 +219,7 @@ async fn many_threads_write_one_conversation_and_no_place_is_given_twice() {
                         );
                         match outcome.try_recv().unwrap() {
                             Ok(()) => stored += 1,
-                            Err(error) => assert!(matches!(error, StoreError::PlaceTaken { .. })),
+                            Err(error) => assert!(matches!(error, StoreError::SeqTaken { .. })),
                         }
                     }
                     stored
@@ -230,7 +230,7 @@ async fn many_threads_write_one_conversation_and_no_place_is_given_twice() {
     });
     assert_eq!(stored, 200);
     let room = store.room(world.tenant, world.conversation, 500).await.unwrap().unwrap();
-    let seqs: Vec<_> = room.tail.iter().map(|placed| placed.seq().0).collect();
+    let seqs: Vec<_> = room.tail.iter().map(|sequenced| sequenced.seq().0).collect();
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
 }
 

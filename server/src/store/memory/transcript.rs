@@ -1,8 +1,8 @@
 //! One conversation as it is kept: its messages and marks, bodies sealed.
 //!
-//! Lives here: the rules of places and marks, on one conversation that its caller has locked; what some readers
-//! do not get, kept apart, so that a page passes over a run of it in one step.
-//! Not here: locks, keys. Called by the store's other files.
+//! Lives here: the rules of sequence numbers and marks, on one conversation that its caller has
+//! locked; what some readers do not get, kept apart, so that a page passes over a run of it in one
+//! step. Not here: locks, keys. Called by the store's other files.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use protocol::message::{Author, Seq, Visibility};
 use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 
-use crate::privacy::envelope::{Flags, Placed, Tag};
+use crate::privacy::envelope::{Flags, Sequenced, Tag};
 use crate::privacy::gate::Reader;
 use crate::privacy::policy::{PolicyVersion, Purposes};
 use crate::store::sight::SEARCHED_MAX;
@@ -43,11 +43,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn of(placed: &Placed, body: Sealed) -> Self {
-        let envelope = placed.envelope();
+    pub(super) fn of(sequenced: &Sequenced, body: Sealed) -> Self {
+        let envelope = sequenced.envelope();
         let tag = envelope.tag();
         Self {
-            seq: placed.seq(),
+            seq: sequenced.seq(),
             message: envelope.message(),
             author: envelope.author(),
             visibility: envelope.visibility(),
@@ -75,17 +75,17 @@ pub(super) struct Home {
 #[derive(Debug)]
 pub(super) struct Conversation {
     home: Home,
-    /// In order of their places.
+    /// In order of their sequence numbers.
     lines: Vec<Line>,
-    /// Places of internal notes, in order.
+    /// Sequence numbers of internal notes, in order.
     notes: Vec<Seq>,
-    /// Places of notes and of lines of the system, in order.
+    /// Sequence numbers of notes and of lines of the system, in order.
     wordless: Vec<Seq>,
-    /// Places of lines of the system, in order.
+    /// Sequence numbers of lines of the system, in order.
     system: Vec<Seq>,
     /// By their ids, once it is long.
     by_id: BTreeSet<(MessageId, Seq)>,
-    /// Places up to this one were given, though there may be no message.
+    /// Sequence numbers up to this one were given, though there may be no message.
     floor: Seq,
     marks: Vec<MarkRow>,
     /// Class and day of the newest message whose bucket is on the store's list, so that the list is
@@ -134,12 +134,12 @@ impl Conversation {
         }
     }
 
-    /// The newest place, also if its message was cleaned up since.
+    /// The newest sequence number, also if its message was cleaned up since.
     pub(super) fn seq_last(&self) -> Seq {
         self.lines.last().map_or(self.floor, |line| line.seq.max(self.floor))
     }
 
-    /// Puts a message in its place; whether it was not there before.
+    /// Puts a message where its sequence number belongs; whether it was not there before.
     pub(super) fn put(&mut self, line: Line) -> Result<bool, StoreError> {
         // Nearly always it is the newest.
         if self.lines.last().is_none_or(|last| last.seq < line.seq) {
@@ -157,19 +157,19 @@ impl Conversation {
             Ok(at) if self.lines.get(at).is_some_and(|there| there.message == line.message) => {
                 Ok(false)
             }
-            Ok(_) => Err(StoreError::PlaceTaken { seq_last: self.seq_last() }),
+            Ok(_) => Err(StoreError::SeqTaken { seq_last: self.seq_last() }),
         }
     }
 
     /// Notes what a line is found or passed over by.
     fn enter(&mut self, line: &Line) {
-        for (sight, places) in
+        for (sight, numbers) in
             [(NOTES, &mut self.notes), (WORDLESS, &mut self.wordless), (SYSTEM, &mut self.system)]
         {
             if sight.leaves_out(line.visibility, line.author.kind())
-                && let Err(at) = places.binary_search(&line.seq)
+                && let Err(at) = numbers.binary_search(&line.seq)
             {
-                places.insert(at, line.seq);
+                numbers.insert(at, line.seq);
             }
         }
         if line.seq.0 > SEARCHED_MAX {
@@ -178,9 +178,9 @@ impl Conversation {
     }
 
     fn leave(&mut self, line: &Line) {
-        for places in [&mut self.notes, &mut self.wordless, &mut self.system] {
-            if let Ok(at) = places.binary_search(&line.seq) {
-                places.remove(at);
+        for numbers in [&mut self.notes, &mut self.wordless, &mut self.system] {
+            if let Ok(at) = numbers.binary_search(&line.seq) {
+                numbers.remove(at);
             }
         }
         self.by_id.remove(&(line.message, line.seq));
@@ -234,7 +234,8 @@ impl Conversation {
         self.marks.clone()
     }
 
-    /// The newest messages with places in `(after, before)`, at most so many, in order of their places.
+    /// The newest messages with sequence numbers in `(after, before)`, at most so many, in order of
+    /// their sequence numbers.
     pub(super) fn page(&self, after: Seq, before: Option<Seq>, limit: usize) -> &[Line] {
         let from = self.lines.partition_point(|line| line.seq <= after);
         let to = before.map_or(self.lines.len(), |before| {
@@ -267,27 +268,28 @@ impl Conversation {
         found
     }
 
-    /// How many lines stand below a place.
+    /// How many lines stand below a sequence number.
     fn below(&self, seq: Seq) -> usize {
         self.lines.partition_point(|line| line.seq < seq)
     }
 
-    /// The first place of the run without a gap that ends at this one and that the sight leaves out.
+    /// The first sequence number of the run without a gap that ends at this one and that the sight
+    /// leaves out.
     fn run_begins(&self, sight: Sight, seq: Seq) -> Seq {
-        let places = match sight {
+        let numbers = match sight {
             Sight::Shown(..) => &self.notes,
             Sight::Words(_) => &self.wordless,
             Sight::Said(_) => &self.system,
         };
-        let end = places.partition_point(|place| *place <= seq);
-        let run = places.get(..end).unwrap_or_default();
-        // In a run, places and their numbers in the list grow alike.
+        let end = numbers.partition_point(|number| *number <= seq);
+        let run = numbers.get(..end).unwrap_or_default();
+        // In a run, sequence numbers and their numbers in the list grow alike.
         let gap = |at: usize| seq.0.saturating_sub(u64::try_from(end - 1 - at).unwrap_or(u64::MAX));
         let (mut from, mut to) = (0, end);
         while from < to {
             let middle = from.midpoint(to);
             match run.get(middle) {
-                Some(place) if place.0 == gap(middle) => to = middle,
+                Some(number) if number.0 == gap(middle) => to = middle,
                 _ => from = middle + 1,
             }
         }
@@ -304,8 +306,8 @@ impl Conversation {
         far.chain(near).filter(move |line| line.message == message)
     }
 
-    /// Removes what was sealed in buckets of these classes and days; whether anything was. Places are not given
-    /// again.
+    /// Removes what was sealed in buckets of these classes and days; whether anything was. Sequence
+    /// numbers are not given again.
     pub(super) fn clean_up(&mut self, due: impl Fn(RetentionClass, Day) -> bool) -> bool {
         if self.listed.is_some_and(|(class, day)| due(class, day)) {
             self.listed = None;

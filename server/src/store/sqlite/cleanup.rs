@@ -46,7 +46,8 @@ impl Transaction<'_> {
             .optional()?)
     }
 
-    /// Deletes the bucket's messages among the next rowids. Their conversations remember the newest place.
+    /// Deletes the bucket's messages among the next rowids. Their conversations remember the newest
+    /// sequence number.
     pub(super) fn clean_up_messages(&mut self, bucket: i64, from: i64) -> Result<Step, Fault> {
         let end: i64 = self
             .connection
@@ -114,8 +115,9 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Behind the destruction of a visitor's key: what they and their agents said, their drafts, forms, pages and
-    /// contact data go. Places are not given again. Which conversations they had.
+    /// Behind the destruction of a visitor's key: what they and their agents said, their drafts,
+    /// forms, pages and contact data go. Sequence numbers are not given again. Which conversations
+    /// they had.
     pub(in crate::store) fn forget_visitor(
         &mut self,
         tenant: TenantId,

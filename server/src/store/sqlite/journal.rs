@@ -39,7 +39,7 @@ pub(super) fn path(folder: &Path) -> PathBuf {
 /// Which data a file belongs to.
 pub type StoreId = [u8; 16];
 
-/// A batch's place, and with its sum everything before it.
+/// A batch's position, and with its sum everything before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Reached {
     pub(super) epoch: u64,

@@ -46,7 +46,7 @@ struct Entry {
     seq: Seq,
 }
 
-/// Rows that wait, encoded, in the order of their places.
+/// Rows that wait, encoded, in the order of their sequence numbers.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Vec<u8>);
 
@@ -107,7 +107,7 @@ impl Half {
 }
 
 impl Memtable {
-    /// These are synced; within a conversation in the order of their places.
+    /// These are synced; within a conversation in the order of their sequence numbers.
     pub(super) fn add<'r>(&self, rows: impl Iterator<Item = (ConversationId, MessageRow<'r>)>) {
         let young = &mut self.0.lock().young;
         rows.for_each(|(conversation, row)| young.add(conversation, &row));
@@ -122,7 +122,7 @@ impl Memtable {
         Waiting(bytes)
     }
 
-    /// The newest place that waits of a conversation.
+    /// The newest sequence number that waits of a conversation.
     pub(super) fn seq_last(&self, conversation: ConversationId) -> Option<Seq> {
         let halves = self.0.lock();
         let old = || halves.old.iter().rev().find_map(|old| old.seq_last(conversation));

@@ -135,7 +135,7 @@ impl Transcript for SqliteStore {
         after: Seq,
         before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<crate::privacy::envelope::Placed>>> {
+    ) -> Result<Vec<Arc<crate::privacy::envelope::Sequenced>>> {
         self.read_of("read messages", conversation, move |reader| {
             reader.messages(tenant, conversation, after, before, limit)
         })
@@ -154,7 +154,7 @@ impl Transcript for SqliteStore {
         conversation: ConversationId,
         message: MessageId,
         after: Seq,
-    ) -> Result<Option<Arc<crate::privacy::envelope::Placed>>> {
+    ) -> Result<Option<Arc<crate::privacy::envelope::Sequenced>>> {
         self.read_of("read a message", conversation, move |reader| {
             reader.message(tenant, conversation, message, after)
         })

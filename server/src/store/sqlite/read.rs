@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::fault::Fault;
 use super::row::{MessageRow, Run, SELECT};
 use super::transaction;
-use crate::privacy::envelope::{Envelope, Flags, Parts, Placed, Tag};
+use crate::privacy::envelope::{Envelope, Flags, Parts, Sequenced, Tag};
 use crate::privacy::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::Sealer;
 use crate::store::record::conversations::Sketch;
@@ -71,7 +71,7 @@ impl Reader<'_> {
         after: Seq,
         before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<Placed>>, Fault> {
+    ) -> Result<Vec<Arc<Sequenced>>, Fault> {
         match self.home(tenant, conversation)? {
             Some(home) => self.kept(&home, after, before, limit),
             None => Ok(Vec::new()),
@@ -98,13 +98,13 @@ impl Reader<'_> {
         conversation: ConversationId,
         message: MessageId,
         after: Seq,
-    ) -> Result<Option<Arc<Placed>>, Fault> {
+    ) -> Result<Option<Arc<Sequenced>>, Fault> {
         let Some(home) = self.home(tenant, conversation)? else { return Ok(None) };
         let waiting = self.waiting.iter().rev();
         let waiting = waiting.filter(|row| row.seq > after && row.message == *message.as_bytes());
         for waiting in waiting {
-            if let Some(placed) = passed_over(&home, self.placed(&home, waiting))? {
-                return Ok(Some(placed));
+            if let Some(sequenced) = passed_over(&home, self.sequenced(&home, waiting))? {
+                return Ok(Some(sequenced));
             }
         }
         // What a long conversation has above its beginning has an index; most conversations are never so long.
@@ -123,8 +123,8 @@ impl Reader<'_> {
             let mut statement = self.connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![home.id, after.0, message.as_bytes()])?;
             while let Some(row) = rows.next()? {
-                if let Some(placed) = self.read(&home, row)? {
-                    return Ok(Some(placed));
+                if let Some(sequenced) = self.read(&home, row)? {
+                    return Ok(Some(sequenced));
                 }
             }
         }
@@ -176,16 +176,16 @@ impl Reader<'_> {
         home: &Home,
         row: &MessageRow<'_>,
         sight: Sight,
-    ) -> Result<Option<Arc<Placed>>, Fault> {
+    ) -> Result<Option<Arc<Sequenced>>, Fault> {
         if !sight.sees(&self.tag(home, row), home.timeline.as_ref()) {
             return Ok(None);
         }
-        passed_over(home, self.placed(home, row))
+        passed_over(home, self.sequenced(home, row))
     }
 
     /// A row as it stands in the file; `None` where it is damaged or nobody can read it any more.
-    fn read(&self, home: &Home, row: &Row<'_>) -> Result<Option<Arc<Placed>>, Fault> {
-        passed_over(home, MessageRow::read(row).and_then(|row| self.placed(home, &row)))
+    fn read(&self, home: &Home, row: &Row<'_>) -> Result<Option<Arc<Sequenced>>, Fault> {
+        passed_over(home, MessageRow::read(row).and_then(|row| self.sequenced(home, &row)))
     }
 
     /// Where the run of messages begins that this one is in and that the sight leaves out.
@@ -207,7 +207,7 @@ impl Reader<'_> {
         Ok(begins.map_or(seq, |begins| begins.min(seq)))
     }
 
-    /// What waits in a range of places, the newest first.
+    /// What waits in a range of sequence numbers, the newest first.
     fn waiting_in(&self, after: Seq, before: Option<Seq>) -> impl Iterator<Item = &MessageRow<'_>> {
         self.waiting.iter().rev().filter(move |waiting| {
             waiting.seq > after && before.is_none_or(|before| waiting.seq < before)
@@ -227,11 +227,11 @@ impl Reader<'_> {
         after: Seq,
         before: Option<Seq>,
         limit: u16,
-    ) -> Result<Vec<Arc<Placed>>, Fault> {
+    ) -> Result<Vec<Arc<Sequenced>>, Fault> {
         let limit = usize::from(limit);
         let mut page = Vec::with_capacity(limit.min(128));
         for waiting in self.waiting_in(after, before).take(limit) {
-            page.extend(passed_over(home, self.placed(home, waiting))?);
+            page.extend(passed_over(home, self.sequenced(home, waiting))?);
         }
         let mut statement = self.connection.prepare_cached(&newest_in_range())?;
         let range = params![home.id, seq_i64(after), self.file_ends(before)];
@@ -239,9 +239,9 @@ impl Reader<'_> {
         let mut dead = 0;
         while page.len() < limit && dead < DEAD_MAX {
             let Some(row) = rows.next()? else { break };
-            let placed = self.read(home, row)?;
-            dead += usize::from(placed.is_none());
-            page.extend(placed);
+            let sequenced = self.read(home, row)?;
+            dead += usize::from(sequenced.is_none());
+            page.extend(sequenced);
         }
         page.reverse();
         Ok(page)
@@ -267,11 +267,11 @@ impl Reader<'_> {
     }
 
     /// `None` where a key is destroyed: the row is noise that nobody has swept yet.
-    pub(super) fn placed(
+    pub(super) fn sequenced(
         &self,
         home: &Home,
         row: &MessageRow<'_>,
-    ) -> Result<Option<Arc<Placed>>, Fault> {
+    ) -> Result<Option<Arc<Sequenced>>, Fault> {
         let tag = self.tag(home, row);
         let bound = sealed::message_bound(&tag, home.conversation, row.seq, &row.message);
         let lock = sealed::message_lock(&tag, home.conversation);
@@ -289,7 +289,7 @@ impl Reader<'_> {
             seen_seq: Seq(row.seen_seq),
             content: sealed::content_from(&plain).ok_or(Fault::Row("body"))?,
         });
-        Ok(Some(Arc::new(envelope.place(row.seq))))
+        Ok(Some(Arc::new(envelope.sequence(row.seq))))
     }
 
     pub(super) fn home(
@@ -445,7 +445,7 @@ impl Reader<'_> {
     }
 }
 
-/// A conversation's messages in a range of places, the newest first.
+/// A conversation's messages in a range of sequence numbers, the newest first.
 fn newest_in_range() -> String {
     format!("{SELECT} WHERE m.conversation = ?1 AND m.seq > ?2 AND m.seq < ?3 ORDER BY m.seq DESC")
 }

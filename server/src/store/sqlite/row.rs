@@ -6,7 +6,7 @@ use protocol::time::Day;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
 use super::fault::Fault;
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 
 /// What stands in the columns, the body sealed, and what its bucket says. Ids of other rows are rowids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,9 @@ pub(super) struct MessageRow<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// What of a conversation some readers do not get, kept as runs of places without a gap: a page passes over each in one
-/// step. Only what is rare is noted, so that nothing is written for what nearly every message is.
+/// What of a conversation some readers do not get, kept as runs of sequence numbers without a gap:
+/// a page passes over each in one step. Only what is rare is noted, so that nothing is written for
+/// what nearly every message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Run {
@@ -48,12 +49,17 @@ pub(super) const SELECT: &str =
     FROM messages m JOIN buckets b ON b.id = m.bucket";
 
 impl<'a> MessageRow<'a> {
-    pub(super) fn new(placed: &Placed, conversation: i64, bucket: i64, body: &'a [u8]) -> Self {
-        let envelope = placed.envelope();
+    pub(super) fn new(
+        sequenced: &Sequenced,
+        conversation: i64,
+        bucket: i64,
+        body: &'a [u8],
+    ) -> Self {
+        let envelope = sequenced.envelope();
         let (author, tag) = (envelope.author(), envelope.tag());
         Self {
             conversation,
-            seq: placed.seq(),
+            seq: sequenced.seq(),
             bucket,
             message: *envelope.message().as_bytes(),
             author: author.kind().code(),
@@ -100,7 +106,7 @@ impl<'a> MessageRow<'a> {
         )
     }
 
-    /// Puts it into the file; its rowid, or `None` where its place has a message already.
+    /// Puts it into the file; its rowid, or `None` where its sequence number has a message already.
     pub(super) fn insert(
         &self,
         insertion: &mut CachedStatement<'_>,

@@ -459,8 +459,8 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
     let in_journal = || only_in_journal(&data);
     say(1..=3).await;
     assert_eq!(in_journal(), 3);
-    let seqs = |read: Vec<Arc<crate::privacy::envelope::Placed>>| {
-        read.iter().map(|placed| placed.seq().0).collect::<Vec<_>>()
+    let seqs = |read: Vec<Arc<crate::privacy::envelope::Sequenced>>| {
+        read.iter().map(|sequenced| sequenced.seq().0).collect::<Vec<_>>()
     };
     let read = async |after, before: Option<u64>, limit| {
         seqs(
@@ -487,10 +487,10 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
         store.raise_high_water(NOW).await.unwrap();
         assert_eq!(in_journal(), 0);
     }
-    // A place that the journal gave is taken, before and after it is checkpointed.
+    // A sequence number that the journal gave is taken, before and after it is checkpointed.
     say(4..=4).await;
     let other = world.message_of(4, 99);
-    let taken = Err(StoreError::PlaceTaken { seq_last: Seq(4) });
+    let taken = Err(StoreError::SeqTaken { seq_last: Seq(4) });
     assert_eq!(store.write(vec![Write::Message(Arc::clone(&other))]).await, taken);
     assert_eq!(store.write(vec![Write::Message(other)]).await, taken);
     say(5..=5).await;

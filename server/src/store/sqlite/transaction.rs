@@ -30,7 +30,7 @@ struct Home {
     tenant: TenantId,
     site: SiteId,
     visitor: VisitorId,
-    /// The newest place that has a message, in the file or on its way there.
+    /// The newest sequence number that has a message, in the file or on its way there.
     seq_last: Seq,
     /// The bucket of its newest message: mostly that of its next one.
     bucket: Option<(Bucket, i64)>,
@@ -38,7 +38,7 @@ struct Home {
 
 /// Rowids of what a message's row hangs on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Rowids {
     pub(super) conversation: i64,
     pub(super) bucket: i64,
 }
@@ -110,7 +110,7 @@ impl Transaction<'_> {
     /// One write of a batch, whose conditions it judges.
     pub(in crate::store) fn write(&mut self, write: &Write) -> Result<Wrote, Fault> {
         match write {
-            Write::Message(placed) => self.message(placed),
+            Write::Message(sequenced) => self.message(sequenced),
             Write::Floor { tenant, conversation, seq } => self.floor(*tenant, *conversation, *seq),
             Write::Conversation(row) => self.conversation(row),
             Write::Visitor(row) => self.change(Change::put((**row).clone())),
@@ -377,8 +377,8 @@ impl Transaction<'_> {
 pub(in crate::store) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
     for write in writes {
         match write {
-            Write::Message(placed) => {
-                let envelope = placed.envelope();
+            Write::Message(sequenced) => {
+                let envelope = sequenced.envelope();
                 into.push(sealed::message_lock(envelope.tag(), envelope.conversation()));
             }
             Write::Conversation(row) => {

@@ -39,7 +39,7 @@ impl Reader<'_> {
         let mut rows = statement.query([home.id])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
-            count += bad(MessageRow::read(row).and_then(|row| self.placed(&home, &row)))?;
+            count += bad(MessageRow::read(row).and_then(|row| self.sequenced(&home, &row)))?;
         }
         Ok(count)
     }

@@ -151,7 +151,7 @@ async fn check(folder: &Path, acked: &BTreeMap<u8, Vec<u64>>) {
         let read = store.messages(tenant, conversation, Seq(0), None, u16::MAX).await.unwrap();
         assert!(read.is_sorted_by(|a, b| a.seq() < b.seq()));
         for seq in acked {
-            let there = read.iter().find(|placed| placed.seq() == Seq(*seq));
+            let there = read.iter().find(|sequenced| sequenced.seq() == Seq(*seq));
             let wanted = world(*m).message(*seq, &text(*seq));
             assert_eq!(there, Some(&wanted), "acked but missing: {seq} of {m}");
         }

@@ -7,8 +7,8 @@ use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
 use protocol::message::Seq;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Home, Known, Place, Transaction};
-use crate::privacy::envelope::Placed;
+use super::{Home, Known, Rowids, Transaction};
+use crate::privacy::envelope::Sequenced;
 use crate::store::feed::kind;
 use crate::store::sealed;
 use crate::store::sqlite::fault::Fault;
@@ -17,7 +17,7 @@ use crate::store::sqlite::memtable::Memtable;
 use crate::store::sqlite::row::MessageRow;
 use crate::store::{StoreError, Wrote};
 
-/// The newest place of a conversation, also if its message was cleaned up since.
+/// The newest sequence number of a conversation, also if its message was cleaned up since.
 pub(in crate::store::sqlite) fn seq_last(connection: &Connection, home: i64) -> Result<Seq, Fault> {
     let seq = connection
         .prepare_cached(
@@ -29,15 +29,15 @@ pub(in crate::store::sqlite) fn seq_last(connection: &Connection, home: i64) -> 
 }
 
 impl Transaction<'_> {
-    /// Where the row of a message goes, if nothing more than that need be known of the file: its conversation and
-    /// bucket are there, and its place is above all others. `None`: the writing itself has to find out. Outside of a
-    /// transaction as well.
-    pub(in crate::store::sqlite) fn place_of(
+    /// Where the row of a message goes, if nothing more than that need be known of the file: its
+    /// conversation and bucket are there, and its sequence number is above all others. `None`: the
+    /// writing itself has to find out. Outside of a transaction as well.
+    pub(in crate::store::sqlite) fn rowids_of(
         &mut self,
-        placed: &Placed,
+        sequenced: &Sequenced,
         memtable: &Memtable,
-    ) -> Result<Option<Place>, Fault> {
-        let envelope = placed.envelope();
+    ) -> Result<Option<Rowids>, Fault> {
+        let envelope = sequenced.envelope();
         let (tag, conversation) = (envelope.tag(), envelope.conversation());
         let dead = tag.expires.is_some_and(|day| self.now.day() >= day);
         let bucket = sealed::message_lock(tag, conversation).bucket;
@@ -51,18 +51,18 @@ impl Transaction<'_> {
                 None => return Ok(None),
             },
         };
-        if !home.is_of(tag) || placed.seq() <= home.seq_last {
+        if !home.is_of(tag) || sequenced.seq() <= home.seq_last {
             return Ok(None);
         }
-        home.seq_last = placed.seq();
+        home.seq_last = sequenced.seq();
         let home = *home;
         if let Some((_, id)) = home.bucket.filter(|(known, _)| *known == bucket) {
-            return Ok(Some(Place { conversation: home.id, bucket: id }));
+            return Ok(Some(Rowids { conversation: home.id, bucket: id }));
         }
         let Some(Known { id, .. }) = self.known_bucket(&bucket)? else { return Ok(None) };
         let home = Home { bucket: Some((bucket, id)), ..home };
         self.memory.conversations.insert(conversation, home);
-        Ok(Some(Place { conversation: home.id, bucket: id }))
+        Ok(Some(Rowids { conversation: home.id, bucket: id }))
     }
 
     /// A conversation that is not remembered yet; from then on it is.
@@ -77,8 +77,8 @@ impl Transaction<'_> {
         Ok(self.memory.conversations.get_mut(&conversation))
     }
 
-    pub(super) fn message(&mut self, placed: &Arc<Placed>) -> Result<Wrote, Fault> {
-        let envelope = placed.envelope();
+    pub(super) fn message(&mut self, sequenced: &Arc<Sequenced>) -> Result<Wrote, Fault> {
+        let envelope = sequenced.envelope();
         let tag = envelope.tag();
         let home = self
             .home(envelope.conversation())?
@@ -88,15 +88,15 @@ impl Transaction<'_> {
             // It died while it waited: nobody may read it any more, so nothing is kept of it.
             return Ok(Wrote::PassedOver);
         }
-        let Some(body) = sealed::seal_message(self.sealer, placed)? else {
+        let Some(body) = sealed::seal_message(self.sealer, sequenced)? else {
             return Err(StoreError::NotFound.into());
         };
         let lock = sealed::message_lock(tag, envelope.conversation());
         let bucket = self.bucket(&lock.bucket)?;
-        let row = MessageRow::new(placed, home.id, bucket.id, &body);
+        let row = MessageRow::new(sequenced, home.id, bucket.id, &body);
         let Some(id) = row.insert(&mut MessageRow::insertion(self.connection)?, self.connection)?
         else {
-            return self.taken(home.id, placed);
+            return self.taken(home.id, sequenced);
         };
         if let Some(home) = self.memory.conversations.get_mut(&envelope.conversation()) {
             home.seq_last = home.seq_last.max(row.seq);
@@ -162,7 +162,10 @@ impl Transaction<'_> {
                 home = if feeds { self.home_at(row.conversation)? } else { None };
             }
             let Some(id) = row.insert(&mut insertion, self.connection)? else {
-                tracing::error!(seq = row.seq.0, "a message of the journal found its place taken");
+                tracing::error!(
+                    seq = row.seq.0,
+                    "a message of the journal found its sequence number taken"
+                );
                 continue;
             };
             if let Some((home, conversation)) = &home {
@@ -181,15 +184,16 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The place has a message. The same one: it was stored before, and that is all one wants.
-    pub(super) fn taken(&self, home: i64, placed: &Placed) -> Result<Wrote, Fault> {
+    /// The sequence number has a message. The same one: it was stored before, and that is all one
+    /// wants.
+    pub(super) fn taken(&self, home: i64, sequenced: &Sequenced) -> Result<Wrote, Fault> {
         let there: [u8; 16] = self
             .connection
             .prepare_cached("SELECT message FROM messages WHERE conversation = ?1 AND seq = ?2")?
-            .query_row(params![home, placed.seq().0], |row| row.get(0))?;
-        if there == *placed.envelope().message().as_bytes() {
+            .query_row(params![home, sequenced.seq().0], |row| row.get(0))?;
+        if there == *sequenced.envelope().message().as_bytes() {
             return Ok(Wrote::PassedOver);
         }
-        Err(StoreError::PlaceTaken { seq_last: seq_last(self.connection, home)? }.into())
+        Err(StoreError::SeqTaken { seq_last: seq_last(self.connection, home)? }.into())
     }
 }

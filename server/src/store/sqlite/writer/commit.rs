@@ -4,28 +4,28 @@
 use protocol::ids::ConversationId;
 
 use super::{Job, Steps, Work, Writer};
-use crate::privacy::envelope::Placed;
+use crate::privacy::envelope::Sequenced;
 use crate::privacy::seal::SealError;
 use crate::store::sqlite::fault::Fault;
 use crate::store::sqlite::row::MessageRow;
 use crate::store::sqlite::transaction;
-use crate::store::sqlite::transaction::{Place, Transaction};
+use crate::store::sqlite::transaction::{Rowids, Transaction};
 use crate::store::{Committed, StoreError, Write, sealed};
 
 /// A message that the journal can take.
 pub(super) struct Sealed<'w> {
-    placed: &'w Placed,
-    place: Place,
+    sequenced: &'w Sequenced,
+    rowids: Rowids,
     body: Vec<u8>,
 }
 
 impl Sealed<'_> {
     fn conversation(&self) -> ConversationId {
-        self.placed.envelope().conversation()
+        self.sequenced.envelope().conversation()
     }
 
     fn row(&self) -> MessageRow<'_> {
-        MessageRow::new(self.placed, self.place.conversation, self.place.bucket, &self.body)
+        MessageRow::new(self.sequenced, self.rowids.conversation, self.rowids.bucket, &self.body)
     }
 }
 
@@ -143,7 +143,8 @@ impl Writer {
         Ok(true)
     }
 
-    /// What the journal would take; `None` if this is anything but messages whose place and keys are known.
+    /// What the journal would take; `None` if this is anything but messages whose rowids and keys
+    /// are known.
     pub(super) fn rows_of<'w>(
         &mut self,
         works: &'w [Work],
@@ -155,13 +156,15 @@ impl Writer {
         for work in works {
             let Work::Writes(writes, _) = work else { return Ok(None) };
             for write in writes {
-                let Write::Message(placed) = write else { return Ok(None) };
-                let Some(place) = transaction.place_of(placed, &self.memtable)? else {
+                let Write::Message(sequenced) = write else { return Ok(None) };
+                let Some(rowids) = transaction.rowids_of(sequenced, &self.memtable)? else {
                     return Ok(None);
                 };
                 // Destroyed, damaged, or not made yet: the other way finds out which.
-                let Ok(Some(body)) = sealed::seal_message(sealer, placed) else { return Ok(None) };
-                rows.push(Sealed { placed, place, body });
+                let Ok(Some(body)) = sealed::seal_message(sealer, sequenced) else {
+                    return Ok(None);
+                };
+                rows.push(Sealed { sequenced, rowids, body });
             }
         }
         Ok(Some(rows))
