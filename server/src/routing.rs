@@ -6,10 +6,10 @@
 //! Called by the hub alone, one [`Routing`] for each tenant, under one lock. Departments will be
 //! several [`Line`]s in one `Routing`, sharing the team; nothing else here knows that there is one.
 //!
-//! What always holds, and is tested with random inputs: a conversation that is not closed has a place
-//! in the line, an offer with a deadline, or an assignee whose absence has a deadline; nobody is
-//! offered or given more than their capacity unless somebody asked for just that; an older
-//! conversation is offered before a younger one to every agent who could take either.
+//! What always holds, and is tested with random inputs: a conversation that is not closed has a
+//! position in the line, an offer with a deadline, or an assignee whose absence has a deadline;
+//! nobody is offered or given more than their capacity unless somebody asked for just that; an
+//! older conversation is offered before a younger one to every agent who could take either.
 //!
 //! Absent is who has no connection, who chose to be offline with the console open, and who let offers run out
 //! until they were set to away and has done nothing since. Who chose to be away is at work.
@@ -39,12 +39,12 @@ use protocol::time::UnixMillis;
 
 use crate::channel::Channel;
 
-pub use board::{BoardPlace, NoPlace};
+pub use board::{BoardPosition, NoPosition};
 use line::Line;
 use team::Team;
 
-/// Places behind the head of the line that one turn looks at.
-const PLACES_PER_TURN: usize = 256;
+/// Positions behind the head of the line that one turn looks at.
+const POSITIONS_PER_TICK: usize = 256;
 
 /// The times that routing works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,8 +127,8 @@ pub struct Standing {
     pub deadline: Option<UnixMillis>,
     /// Since when it waits; only while it does.
     pub waiting_since: Option<UnixMillis>,
-    /// Its place among those that wait, from 1, as it was told last; an offered one still waits. Far behind it may lie a
-    /// few seconds back: [`Routing::position`] knows where it stands now.
+    /// Its position among those that wait, from 1, as it was told last; an offered one still waits.
+    /// Far behind it may lie a few seconds back: [`Routing::position`] knows where it stands now.
     pub position: Option<u32>,
     /// By which way it came.
     pub channel: Channel,
@@ -177,7 +177,7 @@ pub enum Effect {
     },
     /// The question to this agent is over, however it ended.
     OfferOver { conversation: ConversationId, agent: AgentId },
-    /// The place of a waiting conversation changed.
+    /// The position of a waiting conversation changed.
     Position {
         conversation: ConversationId,
         position: u32,
@@ -292,14 +292,17 @@ impl Routing {
         Ok(self.finish())
     }
 
-    /// Tells places behind the head of the line that changed, as many as one turn may take. To be called again and
-    /// again: what came before the turn is told with one of the next.
-    pub fn tell_places(&mut self) -> Vec<Effect> {
-        let places = self.line.behind(PLACES_PER_TURN);
-        places.into_iter().filter_map(|(at, conversation)| self.place(at, conversation)).collect()
+    /// Tells positions behind the head of the line that changed, as many as one turn may take. To
+    /// be called again and again: what came before the turn is told with one of the next.
+    pub fn tell_positions(&mut self) -> Vec<Effect> {
+        let positions = self.line.behind(POSITIONS_PER_TICK);
+        positions
+            .into_iter()
+            .filter_map(|(at, conversation)| self.tell_position(at, conversation))
+            .collect()
     }
 
-    /// The place of one that waits, from 1, at this moment.
+    /// The position of one that waits, from 1, at this moment.
     pub fn position(&self, conversation: ConversationId) -> Option<u32> {
         self.line.position(conversation)
     }
@@ -464,13 +467,13 @@ impl Routing {
 
     fn number_the_line(&mut self) {
         for (at, conversation) in self.line.at_once() {
-            let told = self.place(at, conversation);
+            let told = self.tell_position(at, conversation);
             self.effects.extend(told);
         }
     }
 
-    /// Notes a place; what is to be told if it is another one than before.
-    fn place(&mut self, position: u32, conversation: ConversationId) -> Option<Effect> {
+    /// Notes a position; what is to be told if it is another one than before.
+    fn tell_position(&mut self, position: u32, conversation: ConversationId) -> Option<Effect> {
         let standing = &mut self.conversations.get_mut(&conversation)?.standing;
         if standing.position.replace(position) == Some(position) {
             return None;

@@ -1,4 +1,4 @@
-//! Runs what routing decides: states, offers, places in the queue.
+//! Runs what routing decides: states, offers, positions in the queue.
 //!
 //! Lives here: handing inputs to `routing` under the desk's lock, and carrying out the effects outside of it. Not here:
 //! which agent is asked (`routing`), what agents do (`act`), who is connected (`presence`).

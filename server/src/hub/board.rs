@@ -27,7 +27,7 @@ use super::speaker::Speaker;
 use super::times::Times;
 use crate::bus::Bus;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
-use crate::routing::BoardPlace;
+use crate::routing::BoardPosition;
 use crate::store::Store;
 
 /// The board of every Organization.
@@ -199,17 +199,19 @@ impl Board {
         let Some(agent) = speaker.agent() else {
             return Err(Reject::new(RejectCode::Forbidden, "the board is for agents"));
         };
-        let place = after.as_deref().map(str::parse::<BoardPlace>).transpose().map_err(|_| {
-            let words = "after: the `next` of the part before";
-            Reject::new(RejectCode::Invalid, words)
-        })?;
-        let drafts = match place {
+        let position =
+            after.as_deref().map(str::parse::<BoardPosition>).transpose().map_err(|_| {
+                let words = "after: the `next` of the part before";
+                Reject::new(RejectCode::Invalid, words)
+            })?;
+        let drafts = match position {
             None => self.store.drafts(speaker.tenant, agent).await,
             Some(_) => Ok(Vec::new()),
         };
         let drafts = drafts?;
         let desk = self.desks.get(speaker.tenant).await?;
-        let part = |state: &DeskState| state.routing.board(agent, place, BOARD_CONVERSATIONS_MAX);
+        let part =
+            |state: &DeskState| state.routing.board(agent, position, BOARD_CONVERSATIONS_MAX);
         let (listed, _) = part(&desk.state.lock());
         let facts = self.facts_of_all(&desk, &listed).await;
         {
@@ -225,7 +227,7 @@ impl Board {
                     state.card(*conversation, facts, Reader::Agents, &shown)
                 })
                 .collect();
-            let agents = if place.is_none() { state.agent_cards() } else { Vec::new() };
+            let agents = if position.is_none() { state.agent_cards() } else { Vec::new() };
             let (live, waiting) = state.routing.counts();
             let frame = Fanned::new(ServerFrame::Board {
                 request,
@@ -233,7 +235,7 @@ impl Board {
                 agents,
                 live: Some(u32::try_from(live).unwrap_or(u32::MAX)),
                 waiting: Some(u32::try_from(waiting).unwrap_or(u32::MAX)),
-                next: next.map(|place| place.to_string()),
+                next: next.map(|position| position.to_string()),
                 after,
             });
             // Under the desk's lock: what changes afterwards comes afterwards.

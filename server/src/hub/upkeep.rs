@@ -80,20 +80,20 @@ impl Hub {
         self.follow_high_water().await;
     }
 
-    /// Deadlines, grace, sessions that are over, places far behind in the line, and headers that could not be written
-    /// before.
+    /// Deadlines, grace, sessions that are over, positions far behind in the line, and headers that
+    /// could not be written before.
     pub(super) async fn turn_desks(&self) {
         for desk in self.desks.all() {
             let now = self.times.now();
             self.presence.tick(&desk, now);
-            let (due, places, unwritten) = {
+            let (due, positions, unwritten) = {
                 let mut state = desk.state.lock();
                 let due = state.routing.next_deadline().is_some_and(|deadline| deadline <= now);
-                let places = state.routing.tell_places();
-                (due, places, std::mem::take(&mut state.unwritten))
+                let positions = state.routing.tell_positions();
+                (due, positions, std::mem::take(&mut state.unwritten))
             };
             // Nothing is written with them, so that nothing can fail.
-            self.assignment.run(&desk, places).await.unwrap_or_default();
+            self.assignment.run(&desk, positions).await.unwrap_or_default();
             if due && let Err(reject) = self.assignment.route(&desk, Input::Tick).await {
                 tracing::warn!(tenant_id = %desk.tenant, reject_code = reject.code.word(), "the queue's change was not written; it will be");
             }

@@ -70,7 +70,7 @@ impl Routing {
     pub(super) fn requeue(&mut self, conversation: ConversationId, now: UnixMillis) {
         let Some(standing) = self.standing(conversation).copied() else { return };
         self.end_offer(conversation, End::Withdrawn);
-        // As old as the oldest that waits, so that the place survives a restart.
+        // As old as the oldest that waits, so that the position survives a restart.
         let since = self.line.oldest_wait().map_or(now, |oldest| oldest.min(now));
         self.change(conversation, |standing| {
             standing.state = ConversationState::Queued;

@@ -16,31 +16,31 @@ use super::line::Turn;
 
 /// Behind which conversation a part of the board begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BoardPlace {
+pub enum BoardPosition {
     /// One of the agent's own.
     Own(ConversationId),
     /// One that waits.
-    Waiting(WaitingPlace),
+    Waiting(WaitingPosition),
     /// One of a colleague's.
     Others(AgentId, ConversationId),
 }
 
-/// A place in the line.
+/// A position in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WaitingPlace {
+pub struct WaitingPosition {
     turn: Turn,
     conversation: ConversationId,
 }
 
-/// Not a place of the board.
+/// Not a position of the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoPlace;
+pub struct NoPosition;
 
-impl fmt::Display for BoardPlace {
+impl fmt::Display for BoardPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own(conversation) => write!(f, "own.{conversation}"),
-            Self::Waiting(WaitingPlace { turn, conversation }) => {
+            Self::Waiting(WaitingPosition { turn, conversation }) => {
                 write!(f, "line.{turn}.{conversation}")
             }
             Self::Others(agent, conversation) => write!(f, "all.{agent}.{conversation}"),
@@ -48,26 +48,26 @@ impl fmt::Display for BoardPlace {
     }
 }
 
-impl FromStr for BoardPlace {
-    type Err = NoPlace;
+impl FromStr for BoardPosition {
+    type Err = NoPosition;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (part, rest) = text.split_once('.').ok_or(NoPlace)?;
+    fn from_str(text: &str) -> Result<Self, NoPosition> {
+        let (part, rest) = text.split_once('.').ok_or(NoPosition)?;
         if part == "own" {
-            return rest.parse().map(Self::Own).map_err(|_| NoPlace);
+            return rest.parse().map(Self::Own).map_err(|_| NoPosition);
         }
-        let (before, conversation) = rest.rsplit_once('.').ok_or(NoPlace)?;
-        let conversation = conversation.parse().map_err(|_| NoPlace)?;
+        let (before, conversation) = rest.rsplit_once('.').ok_or(NoPosition)?;
+        let conversation = conversation.parse().map_err(|_| NoPosition)?;
         match part {
             "line" => {
-                let turn = before.parse().map_err(|()| NoPlace)?;
-                Ok(Self::Waiting(WaitingPlace { turn, conversation }))
+                let turn = before.parse().map_err(|()| NoPosition)?;
+                Ok(Self::Waiting(WaitingPosition { turn, conversation }))
             }
             "all" => {
-                let agent = before.parse().map_err(|_| NoPlace)?;
+                let agent = before.parse().map_err(|_| NoPosition)?;
                 Ok(Self::Others(agent, conversation))
             }
-            _ => Err(NoPlace),
+            _ => Err(NoPosition),
         }
     }
 }
@@ -85,44 +85,47 @@ impl Routing {
         behind.map(|(conversation, _)| *conversation).take(len_max).collect()
     }
 
-    /// A part of the board as this agent sees it, behind a place of it; with the place behind which the next begins, if
-    /// there is more.
+    /// A part of the board as this agent sees it, behind a position of it; with the position behind
+    /// which the next begins, if there is more.
     pub fn board(
         &self,
         agent: AgentId,
-        after: Option<BoardPlace>,
+        after: Option<BoardPosition>,
         len_max: usize,
-    ) -> (Vec<ConversationId>, Option<BoardPlace>) {
+    ) -> (Vec<ConversationId>, Option<BoardPosition>) {
         let theirs: BTreeSet<_> =
             self.team.owned_by(agent).into_iter().chain(self.offers_to(agent)).collect();
         let own_from = match after {
             None => Some(Bound::Unbounded),
-            Some(BoardPlace::Own(conversation)) => Some(Bound::Excluded(conversation)),
-            Some(BoardPlace::Waiting(_) | BoardPlace::Others(..)) => None,
+            Some(BoardPosition::Own(conversation)) => Some(Bound::Excluded(conversation)),
+            Some(BoardPosition::Waiting(_) | BoardPosition::Others(..)) => None,
         };
         let own = own_from.into_iter().flat_map(|from| theirs.range((from, Bound::Unbounded)));
-        let own = own.map(|conversation| (BoardPlace::Own(*conversation), *conversation));
+        let own = own.map(|conversation| (BoardPosition::Own(*conversation), *conversation));
         let line_from = match after {
-            None | Some(BoardPlace::Own(_)) => Some(None),
-            Some(BoardPlace::Waiting(place)) => Some(Some((place.turn, place.conversation))),
-            Some(BoardPlace::Others(..)) => None,
+            None | Some(BoardPosition::Own(_)) => Some(None),
+            Some(BoardPosition::Waiting(position)) => {
+                Some(Some((position.turn, position.conversation)))
+            }
+            Some(BoardPosition::Others(..)) => None,
         };
         let line = line_from.into_iter().flat_map(|after| self.line.behind_turn(after));
         let line = line.map(|(turn, conversation)| {
-            (BoardPlace::Waiting(WaitingPlace { turn, conversation }), conversation)
+            (BoardPosition::Waiting(WaitingPosition { turn, conversation }), conversation)
         });
         let others_from = match after {
-            Some(BoardPlace::Others(agent, conversation)) => Some((agent, conversation)),
-            None | Some(BoardPlace::Own(_) | BoardPlace::Waiting(_)) => None,
+            Some(BoardPosition::Others(agent, conversation)) => Some((agent, conversation)),
+            None | Some(BoardPosition::Own(_) | BoardPosition::Waiting(_)) => None,
         };
         let others = self.team.owned_after(others_from);
-        let others = others
-            .map(|(owner, conversation)| (BoardPlace::Others(owner, conversation), conversation));
+        let others = others.map(|(owner, conversation)| {
+            (BoardPosition::Others(owner, conversation), conversation)
+        });
         let rest = line.chain(others).filter(|(_, conversation)| !theirs.contains(conversation));
         let mut part: Vec<_> = own.chain(rest).take(len_max.saturating_add(1)).collect();
         let more = part.len() > len_max;
         part.truncate(len_max);
-        let next = part.last().filter(|_| more).map(|(place, _)| *place);
+        let next = part.last().filter(|_| more).map(|(position, _)| *position);
         (part.into_iter().map(|(_, conversation)| conversation).collect(), next)
     }
 }

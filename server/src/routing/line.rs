@@ -55,14 +55,14 @@ enum Rank {
     Arrived,
 }
 
-/// The places at the head that are told with each change. Those behind them are told as
+/// The positions at the head that are told with each change. Those behind them are told as
 /// [`Line::behind`] comes round: one who leaves moves everyone behind them, and what that costs
 /// must not depend on how many that is.
 pub(super) const HEAD: usize = 32;
 
 /// One who waits.
 #[derive(Debug)]
-struct Place {
+struct Entry {
     turn: Turn,
     since: UnixMillis,
     /// The position at which they came in, if they were not given back.
@@ -72,10 +72,10 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Line {
     order: Ranked<(Turn, ConversationId)>,
-    places: BTreeMap<ConversationId, Place>,
+    entries: BTreeMap<ConversationId, Entry>,
     /// By how long they have waited.
     waiting: BTreeSet<(UnixMillis, ConversationId)>,
-    /// From here on places have changed since they were last told.
+    /// From here on positions have changed since they were last told.
     moved_from: Option<usize>,
     /// Those who came in since.
     came: Vec<ConversationId>,
@@ -84,7 +84,7 @@ pub(super) struct Line {
     round_left: usize,
     number: i64,
     latest: UnixMillis,
-    /// Milliseconds for each place of those served last.
+    /// Milliseconds for each position of those served last.
     pace_ms: VecDeque<u64>,
 }
 
@@ -92,7 +92,7 @@ impl Default for Line {
     fn default() -> Self {
         Self {
             order: Ranked::default(),
-            places: BTreeMap::new(),
+            entries: BTreeMap::new(),
             waiting: BTreeSet::new(),
             moved_from: None,
             came: Vec::new(),
@@ -132,16 +132,16 @@ impl Line {
         let key = (turn, conversation);
         self.order.insert(key);
         self.waiting.insert((since, conversation));
-        self.places.insert(conversation, Place { turn, since, entered_at });
+        self.entries.insert(conversation, Entry { turn, since, entered_at });
         self.came.push(conversation);
         self.moved(self.order.before(&key) + 1);
     }
 
     /// An agent took it; `waited_ms` teaches the estimate.
     pub(super) fn leave_served(&mut self, conversation: ConversationId, waited_ms: Option<u64>) {
-        let entered_at = self.places.get(&conversation).and_then(|place| place.entered_at);
-        if let (Some(waited_ms), Some(place)) = (waited_ms, entered_at) {
-            self.pace_ms.push_back(waited_ms / u64::from(place.max(1)));
+        let entered_at = self.entries.get(&conversation).and_then(|entry| entry.entered_at);
+        if let (Some(waited_ms), Some(position)) = (waited_ms, entered_at) {
+            self.pace_ms.push_back(waited_ms / u64::from(position.max(1)));
             if self.pace_ms.len() > SAMPLES {
                 self.pace_ms.pop_front();
             }
@@ -150,7 +150,7 @@ impl Line {
     }
 
     pub(super) fn leave_unserved(&mut self, conversation: ConversationId) {
-        if let Some(Place { turn, since, .. }) = self.places.remove(&conversation) {
+        if let Some(Entry { turn, since, .. }) = self.entries.remove(&conversation) {
             let key = (turn, conversation);
             self.order.remove(&key);
             self.waiting.remove(&(since, conversation));
@@ -158,7 +158,7 @@ impl Line {
         }
     }
 
-    /// Whoever stands from here on has another place than before.
+    /// Whoever stands from here on has another position than before.
     fn moved(&mut self, from: usize) {
         if from >= self.order.len() {
             return;
@@ -172,10 +172,10 @@ impl Line {
         self.order.len()
     }
 
-    /// The place of one who waits, from 1.
+    /// The position of one who waits, from 1.
     pub(super) fn position(&self, conversation: ConversationId) -> Option<u32> {
-        let place = self.places.get(&conversation)?;
-        self.order.rank(&(place.turn, conversation)).map(position)
+        let entry = self.entries.get(&conversation)?;
+        self.order.rank(&(entry.turn, conversation)).map(position)
     }
 
     /// Since when the one waits who has waited longest.
@@ -188,7 +188,7 @@ impl Line {
         self.order.nth(at).map(|(_, conversation)| *conversation)
     }
 
-    /// Those who wait behind a place, who need not stand there any more.
+    /// Those who wait behind a position, who need not stand there any more.
     pub(super) fn behind_turn(
         &self,
         after: Option<(Turn, ConversationId)>,
@@ -204,8 +204,8 @@ impl Line {
         self.order.iter_from(at).map(|(_, conversation)| *conversation)
     }
 
-    /// Places to be told at once: those at the head that may have changed since the last call, and those of who
-    /// came in.
+    /// Positions to be told at once: those at the head that may have changed since the last call,
+    /// and those of who came in.
     pub(super) fn at_once(&mut self) -> Vec<(u32, ConversationId)> {
         let mut told = Vec::new();
         if let Some(from) = self.moved_from.take() {
@@ -219,8 +219,8 @@ impl Line {
         told
     }
 
-    /// Places behind the head that may have changed, at most so many: the next of a round that goes
-    /// on until nobody has moved since it last passed them.
+    /// Positions behind the head that may have changed, at most so many: the next of a round that
+    /// goes on until nobody has moved since it last passed them.
     pub(super) fn behind(&mut self, len_max: usize) -> Vec<(u32, ConversationId)> {
         if self.round_at < HEAD || self.round_at >= self.order.len() {
             self.round_at = HEAD;
@@ -237,7 +237,7 @@ impl Line {
         told
     }
 
-    /// How long this place will probably wait.
+    /// How long this position will probably wait.
     pub(super) fn wait_ms(&self, position: u32) -> Option<u64> {
         let samples = u64::try_from(self.pace_ms.len()).ok()?;
         (self.pace_ms.len() >= SAMPLES_MIN)
@@ -245,7 +245,7 @@ impl Line {
     }
 }
 
-/// The place before which so many stand.
+/// The position before which so many stand.
 fn position(before: usize) -> u32 {
     u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -1,8 +1,10 @@
-//! A sorted set that knows at which place each of its items stands: for the line, where thousands may wait.
+//! A sorted set that knows at which position each of its items stands: for the line, where
+//! thousands may wait.
 //!
-//! Lives here: a binary tree in which each node counts what hangs on it and neither side of a node grows to more than
-//! three times the other (Adams' weights), so that entering, leaving and asking for a place take steps that grow with
-//! the logarithm of the length. Not here: what the items mean. Called by `line`.
+//! Lives here: a binary tree in which each node counts what hangs on it and neither side of a node
+//! grows to more than three times the other (Adams' weights), so that entering, leaving and asking
+//! for a position take steps that grow with the logarithm of the length. Not here: what the items
+//! mean. Called by `line`.
 
 use std::cmp::Ordering;
 
@@ -36,7 +38,7 @@ impl<T: Ord> Ranked<T> {
         len(&self.0)
     }
 
-    /// Puts an item in its place; one that is there already stays.
+    /// Puts an item in its position; one that is there already stays.
     pub(super) fn insert(&mut self, item: T) {
         insert(&mut self.0, item);
     }

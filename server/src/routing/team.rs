@@ -291,7 +291,7 @@ impl Team {
         of.map(|(_, conversation)| *conversation).collect()
     }
 
-    /// What everybody has, put off or not, one agent's after the other's, behind a place.
+    /// What everybody has, put off or not, one agent's after the other's, behind a position.
     pub(super) fn owned_after(
         &self,
         after: Option<(AgentId, ConversationId)>,

@@ -319,8 +319,8 @@ fn what_a_vanished_agent_had_goes_to_the_head_of_the_line_in_its_order() {
         lines(&effects),
         [(EventKind::Requeued, Some(agt(1))), (EventKind::Requeued, Some(agt(1)))]
     );
-    let place = |n| desk.routing.standing(cnv(n)).unwrap().position;
-    assert_eq!((place(1), place(2), place(3)), (Some(1), Some(2), Some(3)));
+    let position = |n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!((position(1), position(2), position(3)), (Some(1), Some(2), Some(3)));
     assert_eq!(desk.routing.agents().next().unwrap().connected, Presence::Gone);
     assert_eq!(desk.routing.standing(cnv(1)).unwrap().waiting_since, Some(UnixMillis(T)));
 }
@@ -340,8 +340,8 @@ fn who_goes_offline_with_the_console_open_keeps_what_they_have_for_the_grace() {
     assert_eq!(desk.owner(1), Some(agt(1)));
     let effects = desk.after_ms(1);
     assert_eq!(lines(&effects), [(EventKind::Requeued, Some(agt(1)))], "the visitor is told");
-    let place = |n| desk.routing.standing(cnv(n)).unwrap().position;
-    assert_eq!((place(1), place(3)), (Some(1), Some(2)), "first in line");
+    let position = |n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!((position(1), position(3)), (Some(1), Some(2)), "first in line");
     assert_eq!(desk.routing.agents().next().unwrap().connected, Presence::Connected);
     // Back in time keeps it, at work or for new ones.
     for back in [Availability::Away, Availability::Available] {
@@ -560,8 +560,8 @@ fn a_restart_keeps_owners_for_the_grace_and_the_order_of_waiting() {
     desk.act(restored(2, ConversationState::Offered, None, T - 900));
     desk.act(restored(3, ConversationState::Active, Some(1), T - 5_000));
     desk.act(restored(4, ConversationState::Snoozed, Some(1), T - 5_000));
-    let place = |n| desk.routing.standing(cnv(n)).unwrap().position;
-    assert_eq!((place(2), place(1)), (Some(1), Some(2)));
+    let position = |n| desk.routing.standing(cnv(n)).unwrap().position;
+    assert_eq!((position(2), position(1)), (Some(1), Some(2)));
     assert_eq!(desk.state(2), ConversationState::Queued, "offers do not survive");
     assert_eq!(desk.owner(3), Some(agt(1)));
     assert_eq!(desk.routing.next_deadline(), Some(UnixMillis(T + 45_000)));
@@ -632,12 +632,12 @@ fn crowd(len: u32) -> (Routing, Vec<ConversationId>) {
     (routing, waiting)
 }
 
-fn told_places(effects: &[Effect]) -> Vec<(ConversationId, u32)> {
-    let place = |effect: &Effect| {
+fn told_positions(effects: &[Effect]) -> Vec<(ConversationId, u32)> {
+    let position = |effect: &Effect| {
         let Effect::Position { conversation, position, .. } = effect else { return None };
         Some((*conversation, *position))
     };
-    effects.iter().filter_map(place).collect()
+    effects.iter().filter_map(position).collect()
 }
 
 /// Ends the first of so many, lets an agent come who takes four, lets them leave again. How many
@@ -675,15 +675,15 @@ fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_t
     let (mut routing, waiting) = crowd(1_000);
     let closed = Input::Closed { conversation: waiting[0] };
     let effects = routing.handle(closed, UnixMillis(T + 2_000)).unwrap();
-    let at_once = told_places(&effects);
+    let at_once = told_positions(&effects);
     assert_eq!(at_once.len(), super::line::HEAD);
     assert_eq!(at_once[0], (waiting[1], 1));
     assert_eq!(routing.position(waiting[999]), Some(999), "whoever asks hears where they stand");
     let mut told = std::collections::BTreeMap::new();
     for turn in 0..4 {
-        let effects = routing.tell_places();
-        assert!(effects.len() <= super::PLACES_PER_TURN, "turn {turn}");
-        told.extend(told_places(&effects));
+        let effects = routing.tell_positions();
+        assert!(effects.len() <= super::POSITIONS_PER_TICK, "turn {turn}");
+        told.extend(told_positions(&effects));
         if turn == 1 {
             // Ahead of some that were told in this round already, and of some that were not.
             let closed = Input::Closed { conversation: waiting[100] };
@@ -691,12 +691,12 @@ fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_t
         }
     }
     for _ in 0..4 {
-        told.extend(told_places(&routing.tell_places()));
+        told.extend(told_positions(&routing.tell_positions()));
     }
     for (at, conversation) in waiting.iter().enumerate().skip(super::line::HEAD + 1) {
         let position = routing.position(*conversation);
         assert_eq!(position.is_some(), at != 100);
         assert!(position.is_none() || told.get(conversation).copied() == position, "{at}");
     }
-    assert_eq!(routing.tell_places(), [], "nobody moved since");
+    assert_eq!(routing.tell_positions(), [], "nobody moved since");
 }
