@@ -43,7 +43,7 @@ pub use board::{BoardPosition, NoPosition};
 use line::Line;
 use team::Team;
 
-/// Positions behind the head of the line that one turn looks at.
+/// Positions behind the head of the line that one tick looks at.
 const POSITIONS_PER_TICK: usize = 256;
 
 /// The times that routing works with.
@@ -292,8 +292,8 @@ impl Routing {
         Ok(self.finish())
     }
 
-    /// Tells positions behind the head of the line that changed, as many as one turn may take. To
-    /// be called again and again: what came before the turn is told with one of the next.
+    /// Tells positions behind the head of the line that changed, as many as one tick may take. To
+    /// be called again and again: what came before is told with one of the next.
     pub fn tell_positions(&mut self) -> Vec<Effect> {
         let positions = self.line.behind(POSITIONS_PER_TICK);
         positions

@@ -77,8 +77,8 @@ impl Routing {
             standing.assignee = None;
             standing.waiting_since = Some(since);
         });
-        let turn = self.line.turn_returned();
-        self.stand_in_line(conversation, turn, since);
+        let ticket = self.line.ticket_returned();
+        self.stand_in_line(conversation, ticket, since);
         self.line_of(conversation, EventKind::Requeued, standing.assignee);
     }
 }

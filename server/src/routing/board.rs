@@ -12,7 +12,7 @@ use std::str::FromStr;
 use protocol::ids::{AgentId, ConversationId};
 
 use super::Routing;
-use super::line::Turn;
+use super::line::Ticket;
 
 /// Behind which conversation a part of the board begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum BoardPosition {
 /// A position in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitingPosition {
-    turn: Turn,
+    ticket: Ticket,
     conversation: ConversationId,
 }
 
@@ -40,8 +40,8 @@ impl fmt::Display for BoardPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own(conversation) => write!(f, "own.{conversation}"),
-            Self::Waiting(WaitingPosition { turn, conversation }) => {
-                write!(f, "line.{turn}.{conversation}")
+            Self::Waiting(WaitingPosition { ticket, conversation }) => {
+                write!(f, "line.{ticket}.{conversation}")
             }
             Self::Others(agent, conversation) => write!(f, "all.{agent}.{conversation}"),
         }
@@ -60,8 +60,8 @@ impl FromStr for BoardPosition {
         let conversation = conversation.parse().map_err(|_| NoPosition)?;
         match part {
             "line" => {
-                let turn = before.parse().map_err(|()| NoPosition)?;
-                Ok(Self::Waiting(WaitingPosition { turn, conversation }))
+                let ticket = before.parse().map_err(|()| NoPosition)?;
+                Ok(Self::Waiting(WaitingPosition { ticket, conversation }))
             }
             "all" => {
                 let agent = before.parse().map_err(|_| NoPosition)?;
@@ -105,13 +105,13 @@ impl Routing {
         let line_from = match after {
             None | Some(BoardPosition::Own(_)) => Some(None),
             Some(BoardPosition::Waiting(position)) => {
-                Some(Some((position.turn, position.conversation)))
+                Some(Some((position.ticket, position.conversation)))
             }
             Some(BoardPosition::Others(..)) => None,
         };
-        let line = line_from.into_iter().flat_map(|after| self.line.behind_turn(after));
-        let line = line.map(|(turn, conversation)| {
-            (BoardPosition::Waiting(WaitingPosition { turn, conversation }), conversation)
+        let line = line_from.into_iter().flat_map(|after| self.line.behind_ticket(after));
+        let line = line.map(|(ticket, conversation)| {
+            (BoardPosition::Waiting(WaitingPosition { ticket, conversation }), conversation)
         });
         let others_from = match after {
             Some(BoardPosition::Others(agent, conversation)) => Some((agent, conversation)),

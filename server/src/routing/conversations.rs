@@ -8,7 +8,7 @@ use protocol::message::EventKind;
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use super::line::Turn;
+use super::line::Ticket;
 use super::{End, Entry, Routing, Standing, no_conversation};
 use crate::channel::Channel;
 
@@ -29,7 +29,7 @@ impl Routing {
         let owned = standing.assignee.filter(|_| !standing.waits());
         if owned.is_none() {
             let since = standing.waiting_since.unwrap_or(now);
-            self.enter(conversation, standing, self.line.turn_restored(since), since);
+            self.enter(conversation, standing, self.line.ticket_restored(since), since);
             return;
         }
         self.insert(conversation, Standing { waiting_since: None, ..standing });
@@ -86,14 +86,14 @@ impl Routing {
             position: None,
             channel: Channel::of_widget(self.team.promise() == SiteAvailability::Unavailable),
         };
-        self.enter(conversation, standing, self.line.turn_last(now), now);
+        self.enter(conversation, standing, self.line.ticket_last(now), now);
     }
 
     pub(super) fn enter(
         &mut self,
         conversation: ConversationId,
         standing: Standing,
-        turn: Turn,
+        ticket: Ticket,
         since: UnixMillis,
     ) {
         self.insert(
@@ -105,7 +105,7 @@ impl Routing {
                 ..standing
             },
         );
-        self.stand_in_line(conversation, turn, since);
+        self.stand_in_line(conversation, ticket, since);
     }
 
     pub(super) fn insert(&mut self, conversation: ConversationId, standing: Standing) {
@@ -117,11 +117,11 @@ impl Routing {
     pub(super) fn stand_in_line(
         &mut self,
         conversation: ConversationId,
-        turn: Turn,
+        ticket: Ticket,
         since: UnixMillis,
     ) {
         if self.conversations.contains_key(&conversation) {
-            self.line.enter(turn, since, conversation);
+            self.line.enter(ticket, since, conversation);
         }
     }
 

@@ -15,16 +15,16 @@ const SAMPLES: usize = 16;
 /// Fewer than that say nothing.
 const SAMPLES_MIN: usize = 3;
 
-/// A turn in the line: those who were given back first, then by arrival. Arrivals never sort before
-/// earlier ones, whatever the clock does.
+/// A ticket says where one stands in the queue: those who were given back first, then by arrival.
+/// Arrivals never sort before earlier ones, whatever the clock does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn {
+pub(super) struct Ticket {
     rank: Rank,
     since: UnixMillis,
     number: i64,
 }
 
-impl fmt::Display for Turn {
+impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rank = match self.rank {
             Rank::Returned => 'r',
@@ -34,7 +34,7 @@ impl fmt::Display for Turn {
     }
 }
 
-impl FromStr for Turn {
+impl FromStr for Ticket {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -63,7 +63,7 @@ pub(super) const HEAD: usize = 32;
 /// One who waits.
 #[derive(Debug)]
 struct Entry {
-    turn: Turn,
+    ticket: Ticket,
     since: UnixMillis,
     /// The position at which they came in, if they were not given back.
     entered_at: Option<u32>,
@@ -71,7 +71,7 @@ struct Entry {
 
 #[derive(Debug)]
 pub(super) struct Line {
-    order: Ranked<(Turn, ConversationId)>,
+    order: Ranked<(Ticket, ConversationId)>,
     entries: BTreeMap<ConversationId, Entry>,
     /// By how long they have waited.
     waiting: BTreeSet<(UnixMillis, ConversationId)>,
@@ -106,33 +106,38 @@ impl Default for Line {
 }
 
 impl Line {
-    /// A turn after all others.
-    pub(super) fn turn_last(&self, now: UnixMillis) -> Turn {
-        Turn { rank: Rank::Arrived, since: now.max(self.latest), number: self.number }
+    /// A ticket after all others.
+    pub(super) fn ticket_last(&self, now: UnixMillis) -> Ticket {
+        Ticket { rank: Rank::Arrived, since: now.max(self.latest), number: self.number }
     }
 
-    /// The turn of one that has waited since then.
-    pub(super) fn turn_restored(&self, since: UnixMillis) -> Turn {
-        Turn { rank: Rank::Arrived, since, number: self.number }
+    /// The ticket of one that has waited since then.
+    pub(super) fn ticket_restored(&self, since: UnixMillis) -> Ticket {
+        Ticket { rank: Rank::Arrived, since, number: self.number }
     }
 
-    /// A turn before all others.
-    pub(super) fn turn_returned(&self) -> Turn {
-        Turn { rank: Rank::Returned, since: UnixMillis(0), number: -self.number }
+    /// A ticket before all others.
+    pub(super) fn ticket_returned(&self) -> Ticket {
+        Ticket { rank: Rank::Returned, since: UnixMillis(0), number: -self.number }
     }
 
     /// Lets one in who has waited since then.
-    pub(super) fn enter(&mut self, turn: Turn, since: UnixMillis, conversation: ConversationId) {
+    pub(super) fn enter(
+        &mut self,
+        ticket: Ticket,
+        since: UnixMillis,
+        conversation: ConversationId,
+    ) {
         self.number += 1;
         let mut entered_at = None;
-        if turn.rank == Rank::Arrived {
-            self.latest = self.latest.max(turn.since);
+        if ticket.rank == Rank::Arrived {
+            self.latest = self.latest.max(ticket.since);
             entered_at = Some(position(self.order.len()));
         }
-        let key = (turn, conversation);
+        let key = (ticket, conversation);
         self.order.insert(key);
         self.waiting.insert((since, conversation));
-        self.entries.insert(conversation, Entry { turn, since, entered_at });
+        self.entries.insert(conversation, Entry { ticket, since, entered_at });
         self.came.push(conversation);
         self.moved(self.order.before(&key) + 1);
     }
@@ -150,8 +155,8 @@ impl Line {
     }
 
     pub(super) fn leave_unserved(&mut self, conversation: ConversationId) {
-        if let Some(Entry { turn, since, .. }) = self.entries.remove(&conversation) {
-            let key = (turn, conversation);
+        if let Some(Entry { ticket, since, .. }) = self.entries.remove(&conversation) {
+            let key = (ticket, conversation);
             self.order.remove(&key);
             self.waiting.remove(&(since, conversation));
             self.moved(self.order.before(&key));
@@ -175,7 +180,7 @@ impl Line {
     /// The position of one who waits, from 1.
     pub(super) fn position(&self, conversation: ConversationId) -> Option<u32> {
         let entry = self.entries.get(&conversation)?;
-        self.order.rank(&(entry.turn, conversation)).map(position)
+        self.order.rank(&(entry.ticket, conversation)).map(position)
     }
 
     /// Since when the one waits who has waited longest.
@@ -189,10 +194,10 @@ impl Line {
     }
 
     /// Those who wait behind a position, who need not stand there any more.
-    pub(super) fn behind_turn(
+    pub(super) fn behind_ticket(
         &self,
-        after: Option<(Turn, ConversationId)>,
-    ) -> impl Iterator<Item = (Turn, ConversationId)> {
+        after: Option<(Ticket, ConversationId)>,
+    ) -> impl Iterator<Item = (Ticket, ConversationId)> {
         let at = after.map_or(0, |after| {
             self.order.before(&after) + usize::from(self.order.rank(&after).is_some())
         });
@@ -232,7 +237,7 @@ impl Line {
             .map(|(at, conversation)| (position(at), conversation))
             .collect();
         self.round_at += told.len();
-        // At the end of the line it turns, and the rest is for the next time.
+        // At the end of the queue it begins anew, and the rest is for the next time.
         self.round_left = if self.order.len() <= HEAD { 0 } else { self.round_left - told.len() };
         told
     }

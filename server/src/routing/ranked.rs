@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 /// Neither side of a node has more than so many times what the other has.
 const WEIGHT: usize = 3;
 
-/// A side whose inner half is this many times its outer half is turned twice.
+/// A side whose inner half is this many times its outer half is rotated twice.
 const INNER: usize = 2;
 
 #[derive(Debug)]
@@ -145,7 +145,8 @@ fn take_first<T>(tree: &mut Tree<T>) -> Option<T> {
     Some(node.item)
 }
 
-/// Counts a node anew, of which one side was changed by one, and turns it where that side has become too heavy.
+/// Counts a node anew, of which one side was changed by one, and rotates it where that side has
+/// become too heavy.
 fn balance<T>(tree: &mut Tree<T>) {
     let Some(node) = tree else { return };
     let (left, right) = (len(&node.left), len(&node.right));
@@ -157,21 +158,21 @@ fn balance<T>(tree: &mut Tree<T>) {
         if let Some(side) = &node.right
             && len(&side.left) >= INNER * len(&side.right)
         {
-            turn_right(&mut node.right);
+            rotate_right(&mut node.right);
         }
-        turn_left(tree);
+        rotate_left(tree);
     } else if left > WEIGHT * right {
         if let Some(side) = &node.left
             && len(&side.right) >= INNER * len(&side.left)
         {
-            turn_left(&mut node.left);
+            rotate_left(&mut node.left);
         }
-        turn_right(tree);
+        rotate_right(tree);
     }
 }
 
 /// The right side comes up.
-fn turn_left<T>(tree: &mut Tree<T>) {
+fn rotate_left<T>(tree: &mut Tree<T>) {
     let Some(mut node) = tree.take() else { return };
     let Some(mut up) = node.right.take() else {
         *tree = Some(node);
@@ -185,7 +186,7 @@ fn turn_left<T>(tree: &mut Tree<T>) {
 }
 
 /// The left side comes up.
-fn turn_right<T>(tree: &mut Tree<T>) {
+fn rotate_right<T>(tree: &mut Tree<T>) {
     let Some(mut node) = tree.take() else { return };
     let Some(mut up) = node.left.take() else {
         *tree = Some(node);

@@ -680,11 +680,11 @@ fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_t
     assert_eq!(at_once[0], (waiting[1], 1));
     assert_eq!(routing.position(waiting[999]), Some(999), "whoever asks hears where they stand");
     let mut told = std::collections::BTreeMap::new();
-    for turn in 0..4 {
+    for tick in 0..4 {
         let effects = routing.tell_positions();
-        assert!(effects.len() <= super::POSITIONS_PER_TICK, "turn {turn}");
+        assert!(effects.len() <= super::POSITIONS_PER_TICK, "turn {tick}");
         told.extend(told_positions(&effects));
-        if turn == 1 {
+        if tick == 1 {
             // Ahead of some that were told in this round already, and of some that were not.
             let closed = Input::Closed { conversation: waiting[100] };
             routing.handle(closed, UnixMillis(T + 3_000)).unwrap();
