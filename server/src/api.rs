@@ -25,7 +25,7 @@ use crate::origin::PublicUrl;
 use crate::privacy::ingest::Said;
 use crate::store::{Beside, Change, Retention, SiteRow, Store, StoreError, Transcript};
 use crate::sweep::ClockTrust;
-use crate::tasks::Turns;
+use crate::tasks::IdLocks;
 
 mod router;
 mod acts;
@@ -102,12 +102,12 @@ pub struct ApiState {
     acts: Acts,
     /// Creates with an idempotency key that are being worked on; as many as acts at most.
     pub(crate) in_flight: Arc<Mutex<HashSet<[u8; 32]>>>,
-    /// An Organization's turn is held from reading a site or an agent of it until that is stored anew, so that no change
-    /// undoes another.
-    pub(crate) changes: Arc<Turns>,
+    /// An Organization's id lock is held from reading a site or an agent of it until that is stored
+    /// anew, so that no change undoes another.
+    pub(crate) changes: Arc<IdLocks>,
     pub(crate) backups: Arc<Backups>,
-    /// A conversation's turn is held from looking at its version until it is changed.
-    pub(crate) moves: Arc<Turns>,
+    /// A conversation's id lock is held from looking at its version until it is changed.
+    pub(crate) moves: Arc<IdLocks>,
 }
 
 impl ApiState {

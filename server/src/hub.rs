@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::routing::RoutingConfig;
 use crate::store::Store;
-use crate::tasks::Turns;
+use crate::tasks::IdLocks;
 
 pub mod fanout;
 pub(crate) mod cork;
@@ -332,7 +332,7 @@ impl People {
             events: Arc::clone(&self.events),
             board: Arc::clone(&self.board),
             assignment: Arc::clone(&self.assignment),
-            turns: Turns::default(),
+            id_locks: IdLocks::default(),
             openings: AddressLimit::new(config.conversations_per_ip_hour_max, HOUR_MS),
             per_visitor_max: config.conversations_per_visitor_max,
             abandoned_ms: config.abandoned_ms,

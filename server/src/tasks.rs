@@ -30,20 +30,20 @@ where
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// One act at a time with each of many things, by a share of their ids.
+/// Id locks: one act at a time with each of many things, by a share of their ids.
 #[derive(Debug)]
-pub(crate) struct Turns([Mutex<()>; SHARES]);
+pub(crate) struct IdLocks([Mutex<()>; SHARES]);
 
 /// More than acts that are under way together.
 const SHARES: usize = 256;
 
-impl Default for Turns {
+impl Default for IdLocks {
     fn default() -> Self {
         Self([const { Mutex::const_new(()) }; SHARES])
     }
 }
 
-impl Turns {
+impl IdLocks {
     /// Waits until nobody else is at an act with this thing.
     pub(crate) async fn of(&self, id: &[u8; 16]) -> MutexGuard<'_, ()> {
         // The last byte of a UUIDv7 is random.

@@ -121,7 +121,7 @@ pub(crate) async fn update(
     if !(myself && only_name) {
         access.need(Role::Admin, Scope::AgentsWrite)?;
     }
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let mut row = find(state, access.tenant, agent).await?;
     let was = (row.role, row.active);
     if let Some(text) = &change.name {
@@ -185,7 +185,7 @@ pub(crate) async fn set_password(
         .map_err(|error| Problem::from(error).of_field("new_password"))?;
     let tenant = access.tenant;
     // Nobody begins a session with the former one meanwhile.
-    let _turn = state.changes.of(tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(tenant.as_bytes()).await;
     if find(state, tenant, agent).await?.password_hash != me.agent.password_hash {
         return Err(Problem::field("current_password", "This is not your current password."));
     }

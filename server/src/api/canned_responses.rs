@@ -139,7 +139,7 @@ pub(crate) async fn create(
     let state = &access.state;
     let agent = may_change(&access, new.personal)?;
     // Looked for and stored with nobody between.
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let make = async |keep: Option<Keep>| {
         let words = words(&new.shortcut, &new.title, &new.text)?;
         let rows = seen_by(&access).await?;
@@ -182,7 +182,7 @@ pub(crate) async fn update(
     Body { value: change, .. }: Body<CannedResponseChange>,
 ) -> Answer<CannedResponse> {
     let state = &access.state;
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let known = find(&access, id).await?;
     may_change(&access, known.is_personal())?;
     let before = known.words.expose().clone();
@@ -208,7 +208,7 @@ pub(crate) async fn delete(
     Id(id): Id<CannedResponseId>,
 ) -> Result<StatusCode, Problem> {
     let state = &access.state;
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let known = find(&access, id).await?;
     may_change(&access, known.is_personal())?;
     state.carry_out(vec![Change::remove(known)]).await?;
@@ -224,7 +224,7 @@ pub(crate) async fn count(
     Id(id): Id<CannedResponseId>,
 ) -> Result<StatusCode, Problem> {
     let state = &access.state;
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let mut row = find(&access, id).await?;
     row.used = row.used.saturating_add(1);
     state.carry_out(vec![Change::update(row, &["used"])]).await?;

@@ -233,7 +233,7 @@ pub(crate) async fn close(
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     act(&access, conversation, Act::Close).await
 }
 
@@ -247,7 +247,7 @@ pub(crate) async fn reopen(
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     act(&access, conversation, Act::Reopen).await
 }
 
@@ -263,7 +263,7 @@ pub(crate) async fn assign(
     seen: IfMatch,
     Body { value: to, .. }: Body<Assignment>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     receiver(&access, to.agent_id).await?;
     act(&access, conversation, Act::Assign(to.agent_id)).await
 }
@@ -280,7 +280,7 @@ pub(crate) async fn transfer(
     seen: IfMatch,
     Body { value: to, .. }: Body<TransferTo>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     colleague(&access.state, access.tenant, to.agent_id).await?;
     act(&access, conversation, Act::Transfer(to.agent_id)).await
 }
@@ -297,7 +297,7 @@ pub(crate) async fn take_over(
     seen: IfMatch,
     Body { value: over, .. }: Body<TakeOver>,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     receiver(&access, over.agent_id).await?;
     act(&access, conversation, Act::TakeOver { from: over.from, to: over.agent_id }).await
 }
@@ -312,7 +312,7 @@ pub(crate) async fn withdraw(
     Id(conversation): Id<ConversationId>,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     act(&access, conversation, Act::Withdraw).await
 }
 
@@ -329,7 +329,7 @@ pub(crate) async fn set_tags(
     Body { value: mut wanted, .. }: Body<ConversationTags>,
 ) -> Result<StatusCode, Problem> {
     let state = &access.state;
-    let _turn = may_change(&access, conversation, &seen).await?;
+    let _id_lock = may_change(&access, conversation, &seen).await?;
     wanted.tags.sort_unstable();
     wanted.tags.dedup();
     if wanted.tags.len() > TAGS_MAX {
@@ -351,10 +351,10 @@ async fn may_change<'a>(
     seen: &IfMatch,
 ) -> Result<MutexGuard<'a, ()>, Problem> {
     access.need(Role::Agent, Scope::ConversationsWrite)?;
-    let turn = access.state.moves.of(conversation.as_bytes()).await;
+    let id_lock = access.state.moves.of(conversation.as_bytes()).await;
     let row = find(&access.state, access.tenant, conversation).await?;
     seen.check(row.version)?;
-    Ok(turn)
+    Ok(id_lock)
 }
 
 async fn act(

@@ -144,13 +144,13 @@ impl Idempotency {
         let slot = content_hash(format!("{tenant} {owner} {key}").as_bytes());
         let kept_as: String = slot.iter().map(|byte| format!("{byte:02x}")).collect();
         let request = request_hash(&self.request, body);
-        let turn = Turn::take(state, slot)?;
+        let in_flight = InFlight::take(state, slot)?;
         match state.store.idempotent_answer(tenant, &kept_as).await? {
             None => {
                 // A clock that stepped back would seal it under a day whose key may be gone.
                 let at = state.now().max(state.store.high_water().await?);
                 let row = AnswerRow { tenant, key: kept_as, request, answer: Vec::new(), at };
-                Ok(Before::New(Slot { keep: Keep(row), _turn: turn }))
+                Ok(Before::New(Slot { keep: Keep(row), _in_flight: in_flight }))
             }
             Some(kept) if kept.request == request => Ok(Before::Answered(kept.answer)),
             Some(_) => Err(Problem::new(
@@ -174,7 +174,7 @@ enum Before<'a> {
 /// Where the answer to a new key goes; nobody else works on it meanwhile.
 struct Slot<'a> {
     keep: Keep,
-    _turn: Turn<'a>,
+    _in_flight: InFlight<'a>,
 }
 
 /// How an answer is kept, but for what it says.
@@ -206,12 +206,12 @@ impl Keep {
 }
 
 /// Two requests with one key never run at the same time.
-struct Turn<'a> {
+struct InFlight<'a> {
     state: &'a ApiState,
     slot: [u8; 32],
 }
 
-impl<'a> Turn<'a> {
+impl<'a> InFlight<'a> {
     fn take(state: &'a ApiState, slot: [u8; 32]) -> Result<Self, Problem> {
         if state.in_flight.lock().insert(slot) {
             return Ok(Self { state, slot });
@@ -224,7 +224,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.state.in_flight.lock().remove(&self.slot);
     }

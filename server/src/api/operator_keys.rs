@@ -85,7 +85,7 @@ pub(crate) async fn delete(
     let state = &access.state;
     access.need(Scope::OperatorKeysManage)?;
     // Two that delete each other at the same time would leave nobody who can make another.
-    let _turn = state.changes.of(NO_TENANT.as_bytes()).await;
+    let _id_lock = state.changes.of(NO_TENANT.as_bytes()).await;
     let (mut gone, others): (Vec<_>, Vec<_>) =
         state.store.keys(None).await?.into_iter().partition(|row| row.key == key);
     let row = gone.pop().ok_or_else(|| Problem::not_found("key"))?;

@@ -232,7 +232,7 @@ async fn begin_beside(
         expires_at: now.plus_ms(state.session_ms),
     };
     {
-        let _turn = state.changes.of(agent.tenant.as_bytes()).await;
+        let _id_lock = state.changes.of(agent.tenant.as_bytes()).await;
         let mut changes = proof.holds(state, &agent).await?;
         changes.extend(make_room(state, &agent).await?);
         changes.push(Change::create(session.clone()));

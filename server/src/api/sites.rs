@@ -264,12 +264,12 @@ pub(crate) async fn update(
 ) -> Answer<Site> {
     let state = &access.state;
     access.need(Role::Admin, Scope::SitesWrite)?;
-    // Compiled before it is this one's turn, and in use until the site has them.
+    // Compiled before the lock is taken, and in use until the site has them.
     let _masks = match &change.redaction_patterns {
         Some(patterns) => Some(masks(access.tenant, patterns).await?),
         None => kept_masks(&find(state, access.tenant, site).await?).await,
     };
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let mut row = find(state, access.tenant, site).await?;
     for (field, given) in [("plan", change.plan.is_some()), ("state", change.state.is_some())] {
         if given {

@@ -71,7 +71,7 @@ pub(crate) async fn create(
     let state = &access.state;
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     // Looked for and stored with nobody between.
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let create = async {
         let name = name("name", &new.name, NAME_CHARS_MAX)?;
         let rows = state.store.tags(access.tenant).await?;
@@ -113,7 +113,7 @@ pub(crate) async fn update(
 ) -> Answer<Tag> {
     let state = &access.state;
     access.need(Role::Supervisor, Scope::TagsWrite)?;
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let rows = state.store.tags(access.tenant).await?;
     let known = rows.iter().find(|row| row.tag == tag);
     let known = known.ok_or_else(|| Problem::not_found("label"))?;
@@ -143,7 +143,7 @@ fn is_free(rows: &[TagRow], new: &TagRow) -> Result<(), Problem> {
 pub(crate) async fn delete(access: Access, Id(tag): Id<TagId>) -> Result<StatusCode, Problem> {
     let state = &access.state;
     access.need(Role::Supervisor, Scope::TagsWrite)?;
-    let _turn = state.changes.of(access.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let row = find(&access, tag).await?;
     // Off every conversation first: whoever asks again after a failure finds the label, and goes on.
     state.live.label_changed(access.tenant, tag, true).await?;

@@ -227,7 +227,7 @@ async fn push(
     };
     let row = find().await?;
     let _masks = kept_masks(&row).await;
-    let _turn = state.changes.of(row.tenant.as_bytes()).await;
+    let _id_lock = state.changes.of(row.tenant.as_bytes()).await;
     let mut row = find().await?;
     let changes = match event {
         SiteEvent::Plan { plan } => row.timeline.plan() != plan,

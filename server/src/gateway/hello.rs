@@ -171,7 +171,7 @@ impl Gateway {
             return Ok(Some((row, admitted.fresh)));
         }
         // Two windows that come with the same old token get one new one, not each its own.
-        let _turn = self.hub.conversations().turn(row.visitor.as_bytes()).await;
+        let _id_lock = self.hub.conversations().id_lock(row.visitor.as_bytes()).await;
         let Some((row, admitted)) = admit().await? else { return Ok(None) };
         if admitted.changed {
             self.store.write(vec![Write::VisitorToken(Box::new(row.clone()))]).await?;

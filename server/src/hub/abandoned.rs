@@ -49,7 +49,7 @@ impl Conversations {
         conversation: ConversationId,
         after_ms: u64,
     ) -> Result<(), Reject> {
-        let _turn = self.turn(conversation.as_bytes()).await;
+        let _id_lock = self.id_lock(conversation.as_bytes()).await;
         let room = self.rooms.get(desk.tenant, conversation).await?;
         let (is_empty, heard) = room
             .with(|live| (live.members().is_empty(), live.sequencer().last_heard()))

@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::privacy::ingest::field;
 use crate::routing::Input;
 use crate::store::{DraftRow, Store, Write};
-use crate::tasks::Turns;
+use crate::tasks::IdLocks;
 
 /// Conversations, from their beginning to their end.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Conversations {
     pub(super) assignment: Arc<Assignment>,
     /// What looks at the store before it changes something, such as a conversation's beginning and end,
     /// happens one at a time for each id, by a share of it.
-    pub(super) turns: Turns,
+    pub(super) id_locks: IdLocks,
     pub(super) openings: AddressLimit,
     /// Conversations that one visitor may have open.
     pub(super) per_visitor_max: usize,
@@ -58,8 +58,8 @@ pub(crate) struct Conversations {
 
 impl Conversations {
     /// Waits until nobody else is at the same act with this conversation or visitor.
-    pub(crate) async fn turn(&self, id: &[u8; 16]) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turns.of(id).await
+    pub(crate) async fn id_lock(&self, id: &[u8; 16]) -> tokio::sync::MutexGuard<'_, ()> {
+        self.id_locks.of(id).await
     }
 
     /// Ends a conversation: its visitor, its assignee, or a supervisor may.
@@ -70,7 +70,7 @@ impl Conversations {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let desk = self.desks.get(tenant).await?;
-        let _turn = self.turn(conversation.as_bytes()).await;
+        let _id_lock = self.id_lock(conversation.as_bytes()).await;
         self.desks.may_move(&desk, who, conversation, true).await?;
         // Closed already: asking twice is asking once. One whose closing is not written yet still has a header.
         let live = |header: &Header| header.row.state != ConversationState::Closed;
@@ -89,7 +89,7 @@ impl Conversations {
         conversation: ConversationId,
     ) -> Result<(), Reject> {
         let desk = self.desks.get(tenant).await?;
-        let _turn = self.turn(conversation.as_bytes()).await;
+        let _id_lock = self.id_lock(conversation.as_bytes()).await;
         self.desks.may_move(&desk, who, conversation, false).await?;
         // What memory has is newer than the store where its closing could not be written.
         let known = {
@@ -125,7 +125,7 @@ impl Conversations {
         tags: Vec<TagId>,
     ) -> Result<(), Reject> {
         let desk = self.desks.get(tenant).await?;
-        let _turn = self.turn(conversation.as_bytes()).await;
+        let _id_lock = self.id_lock(conversation.as_bytes()).await;
         let live = desk.state.lock().amend(conversation, |header| {
             header.row.tags.clone_from(&tags);
         });

@@ -89,7 +89,7 @@ impl Conversations {
             gpc: false,
         };
         let masked = masked(&site, &opening).await?;
-        let _turn = self.turn(creation.conversation.as_bytes()).await;
+        let _id_lock = self.id_lock(creation.conversation.as_bytes()).await;
         self.bound_open(tenant, creation.visitor).await?;
         let now = self.times.record_time();
         let (visitor_row, row) = self.rows(&site, creation.visitor, &opening, masked, now).await?;

@@ -38,13 +38,14 @@ impl Conversations {
             };
             let found = self.store.search(tenant, &search, LABELLED_PAGE).await?;
             let (mut live, mut writes) = (BTreeSet::new(), Vec::new());
-            // Ids that end alike share a turn. In one order: two who hold several never wait for each other.
+            // Ids that end alike share an id lock. In one order: two who hold several never wait
+            // for each other.
             let share = |id: &ConversationId| (id.as_bytes().last().copied(), *id);
             let shares: BTreeMap<_, _> =
                 found.rows.iter().map(|row| share(&row.conversation)).collect();
             let mut held = Vec::with_capacity(shares.len());
             for conversation in shares.values() {
-                held.push(self.turn(conversation.as_bytes()).await);
+                held.push(self.id_lock(conversation.as_bytes()).await);
             }
             for conversation in found.rows.iter().map(|row| row.conversation) {
                 let is_live = desk.state.lock().amend(conversation, |header| {

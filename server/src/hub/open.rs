@@ -65,7 +65,7 @@ impl Conversations {
         let site = self.sites.get(tenant, site).await?;
         // Masking may take long: what others wait for is not held meanwhile.
         let masked = masked(&site, &opening).await?;
-        let _turn = self.turn(opening.conversation.as_bytes()).await;
+        let _id_lock = self.id_lock(opening.conversation.as_bytes()).await;
         if let Some(row) = self.store.conversation(tenant, opening.conversation).await? {
             if row.visitor != visitor {
                 return Err(not_found("there is no such conversation"));

@@ -43,7 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::checkpointer::Checkpointer;
 use self::completion::CompletionThread;
-use self::copy::LogTurn;
+use self::copy::LogLock;
 use self::mark::{Mark, MarkFile};
 use self::memtable::{Memtable, Waiting};
 use self::opening::Opened;
@@ -138,8 +138,8 @@ struct Shared {
     /// The only one, where the disk had no room at the start and has none yet.
     alone: Arc<Mutex<Option<Connection>>>,
     short: Mutex<Short>,
-    /// Whose turn it is with the log: whoever copies needs it as it is, whoever cleans up empties it.
-    log: LogTurn,
+    /// Who has the lock of the log: whoever copies needs it as it is, whoever cleans up empties it.
+    log: LogLock,
     /// Held as long as anything here has the database open. Last: a file that is closed takes the locks of this process
     /// on it along, those of SQLite too.
     bytes: Arc<File>,
@@ -257,7 +257,7 @@ impl SqliteStore {
             idle: Mutex::new(idle),
             alone,
             short: Mutex::new(short),
-            log: LogTurn::default(),
+            log: LogLock::default(),
             bytes,
         });
         let (closed_tx, closed) = oneshot::channel();

@@ -15,7 +15,7 @@ impl Node {
         self.queue.is_empty()
             && self.outcomes.is_empty()
             && self.looks.is_empty()
-            && self.turns.is_empty()
+            && self.lanes_ready.is_empty()
             && self.questions.is_empty()
             && self.heard.is_empty()
     }
@@ -93,7 +93,7 @@ impl World {
         for _ in 0..self.nodes[node].looks.len() {
             self.finish_a_look(node);
         }
-        while !self.nodes[node].turns.is_empty() {
+        while !self.nodes[node].lanes_ready.is_empty() {
             self.run_a_lane(node);
         }
         for _ in 0..self.nodes[node].questions.len() {

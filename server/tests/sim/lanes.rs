@@ -52,7 +52,7 @@ impl World {
         let sender = (from.map(connection), (from, message));
         let kept = Kept { serial, from };
         match self.nodes[node].lanes.join(submission, kept, sender, false, now) {
-            Ok(Joined::First) => self.nodes[node].turns.push_back(conversation),
+            Ok(Joined::First) => self.nodes[node].lanes_ready.push_back(conversation),
             Ok(Joined::Waits) => self.counts.waited_in_lanes += 1,
             Err(why) => {
                 self.counts.owed += u32::from(why == Refusal::Owes);
@@ -63,7 +63,7 @@ impl World {
 
     /// The next attempt of a lane begins, if something waits in it.
     pub(crate) fn run_a_lane(&mut self, node: usize) {
-        let Some(conversation) = self.nodes[node].turns.pop_front() else { return };
+        let Some(conversation) = self.nodes[node].lanes_ready.pop_front() else { return };
         let first = self.nodes[node].lanes.first(conversation);
         let Some((submission, Kept { serial, from })) = first else { return };
         self.nodes[node].attempts.insert(conversation, Attempt::default());
@@ -122,7 +122,7 @@ impl World {
         };
         let now = self.instant();
         let settled = self.nodes[node].lanes.settle(conversation, outcome, now);
-        self.nodes[node].turns.push_back(conversation);
+        self.nodes[node].lanes_ready.push_back(conversation);
         let Settled::Done { senders, end, void } = settled else { return };
         if let Some(void) = void {
             let serial = self.nodes[node].rooms.get(&conversation).map(|live| live.serial);

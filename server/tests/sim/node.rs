@@ -46,7 +46,7 @@ pub(crate) struct Node {
     pub(crate) lanes: Lanes<Kept, Sender>,
     pub(crate) attempts: BTreeMap<ConversationId, Attempt>,
     /// Lanes whose next attempt is due.
-    pub(crate) turns: VecDeque<ConversationId>,
+    pub(crate) lanes_ready: VecDeque<ConversationId>,
     pub(crate) hearing: Hearing<Asking>,
     pub(crate) questions: Vec<Question>,
     /// Messages since the last look for what was missed.

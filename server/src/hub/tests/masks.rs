@@ -1,4 +1,5 @@
-//! What takes long to be looked through waits for its Organization's turn, and nothing that others need waits with it.
+//! What takes long to be looked through waits in its Organization's queue, and nothing that others
+//! need waits with it.
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -21,7 +22,7 @@ fn long_page() -> PageView {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_opening_that_is_looked_through_holds_no_turn() {
+async fn an_opening_that_is_looked_through_holds_no_id_lock() {
     let stand = Stand::new();
     let world = World::new(9);
     world.settle(&*stand.store).await;
@@ -31,7 +32,7 @@ async fn an_opening_that_is_looked_through_holds_no_turn() {
     let speaker = Speaker { tenant: world.tenant, who, outlet };
     let hub = &stand.hub;
     hub.presence().visitor_connected(&speaker, Flags::default()).await.unwrap();
-    // The Organization's turn is taken by something that stands still.
+    // The Organization's queue is held up by something that stands still.
     let (begun, began) = sync_channel(1);
     let (go_on, waits) = sync_channel::<()>(1);
     let other = tasks::spawn(
@@ -67,7 +68,7 @@ async fn an_opening_that_is_looked_through_holds_no_turn() {
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!opening.is_finished() && !page.is_finished(), "they wait for their Organization's");
-    drop(hub.conversations().turn(conversation.as_bytes()).await);
+    drop(hub.conversations().id_lock(conversation.as_bytes()).await);
     go_on.send(()).unwrap();
     opening.await.unwrap().unwrap();
     page.await.unwrap().unwrap();

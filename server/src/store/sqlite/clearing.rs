@@ -46,7 +46,7 @@ impl SqliteStore {
         for bucket in buckets {
             cleaned.extend(self.clean_up_bucket(*bucket).await?.map(|id| (*bucket, id)));
         }
-        let Some(_turn) = self.shared.log.to_empty(&cleaned) else { return Ok(()) };
+        let Some(_log_lock) = self.shared.log.to_empty(&cleaned) else { return Ok(()) };
         self.leave_nothing(cleaned).await
     }
 

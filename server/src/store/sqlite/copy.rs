@@ -1,8 +1,8 @@
 //! A copy of the database as of one moment, made while the writer goes on; and a copy looked at, and put back.
 //!
-//! Lives here: the snapshot and its way into another file, what is put right in that file so that it needs no other,
-//! and whose turn it is with the log meanwhile. Not here: where copies go, what stands beside them and whether they
-//! are whole (`backup`). Called by `backup`.
+//! Lives here: the snapshot and its way into another file, what is put right in that file so that
+//! it needs no other, and who has the lock of the log meanwhile. Not here: where copies go, what
+//! stands beside them and whether they are whole (`backup`). Called by `backup`.
 //!
 //! All that the journal has is brought into the database first. Then one read transaction holds the moment: SQLite's
 //! log keeps what is written after it apart, so acks wait for nothing. The log cannot be emptied for as long.
@@ -123,25 +123,25 @@ impl Rows {
     }
 }
 
-/// Whose turn it is with the log, and what was cleaned up while somebody copied.
+/// Who has the lock of the log, and what was cleaned up while somebody copied.
 #[derive(Debug, Default)]
-pub(super) struct LogTurn {
-    turn: Arc<tokio::sync::Mutex<()>>,
+pub(super) struct LogLock {
+    lock: Arc<tokio::sync::Mutex<()>>,
     /// Their rows are gone; what the log kept of them goes when the copy is done. Until then they are on the list in
     /// the file, so that a crash brings them back.
     left: Mutex<Vec<(Bucket, i64)>>,
 }
 
-impl LogTurn {
-    /// The turn of whoever empties the log after these were cleaned up; `None` while somebody copies: the writer
-    /// would wait for them, and acks for the writer. It is done after the copy.
+impl LogLock {
+    /// The lock of whoever empties the log after these were cleaned up; `None` while somebody
+    /// copies: the writer would wait for them, and acks for the writer. It is done after the copy.
     pub(super) fn to_empty(&self, cleaned: &[(Bucket, i64)]) -> Option<OwnedMutexGuard<()>> {
         let mut left = self.left.lock();
-        let turn = Arc::clone(&self.turn).try_lock_owned().ok();
-        if turn.is_none() {
+        let lock = Arc::clone(&self.lock).try_lock_owned().ok();
+        if lock.is_none() {
             left.extend_from_slice(cleaned);
         }
-        turn
+        lock
     }
 
     /// Those that wait for a copy's end are cleaned up as far as they can be.
@@ -158,7 +158,7 @@ impl SqliteStore {
     /// # Errors
     /// If the store takes nothing, a file cannot be read or written, or the pace says stop.
     pub async fn copy(&self, to: PathBuf, pace: impl Pace) -> Result<Copied, CopyError> {
-        let turn = Arc::clone(&self.shared.log.turn).lock_owned().await;
+        let lock = Arc::clone(&self.shared.log.lock).lock_owned().await;
         // Any act is a transaction that takes over the whole journal.
         self.act(|_| Ok(())).await?;
         let folder = self.shared.folder.clone();
@@ -167,7 +167,7 @@ impl SqliteStore {
             // Not closed as long as the copy has the database open.
             let _bytes = bytes;
             // Held to the end of the work, also where nobody waits for it any more.
-            let _turn = turn;
+            let _log_lock = lock;
             copy(&folder, &to, pace)
         });
         let copied = copying.await.unwrap_or(Err(CopyError::Stopped));
@@ -176,7 +176,7 @@ impl SqliteStore {
     }
 
     async fn empty_log_after_copy(&self) {
-        let _turn = Arc::clone(&self.shared.log.turn).lock_owned().await;
+        let _log_lock = Arc::clone(&self.shared.log.lock).lock_owned().await;
         let left = std::mem::take(&mut *self.shared.log.left.lock());
         if left.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! What SQLite leaves between the cells of a page: copies of rows that moved to another one.
 //!
-//! Lives here: the walk over the file's pages that zeroes such gaps, a slice at a time. Not here: when it is walked
-//! (`SqliteStore::clean_up`), and whose turn it is (`writer`).
+//! Lives here: the walk over the file's pages that zeroes such gaps, a slice at a time. Not here:
+//! when it is walked (`SqliteStore::clean_up`), and when (`writer`).
 //!
 //! `PRAGMA secure_delete` zeroes what is deleted. Where rows move between pages at a balance, a page is built anew from
 //! the end downward, and what lay above its new first cell stays: rows that are deleted later, on another page, keep a

@@ -240,7 +240,7 @@ impl Retention for SqliteStore {
         })
         .await?;
         // Whoever copies now has the log as it was; it is sealed with the key that is destroyed.
-        let Some(_turn) = self.shared.log.to_empty(&[]) else { return Ok(()) };
+        let Some(_log_lock) = self.shared.log.to_empty(&[]) else { return Ok(()) };
         self.again(|| Work::EmptyLog).await?;
         self.clear_gaps().await
     }
