@@ -201,7 +201,7 @@ impl Gateway {
             tokio::select! {
                 _ = tick.tick() => {
                     let pong_ms = self.config.now().pong_ms;
-                    self.heartbeats.turn(self.clock.instant(), pong_ms);
+                    self.heartbeats.advance(self.clock.instant(), pong_ms);
                 }
                 _ = shutdown.wait_for(|down| *down) => return,
             }
@@ -219,8 +219,8 @@ impl Gateway {
             reason = "the timer's own time: nothing is decided by it"
         )]
         let begun = tokio::time::Instant::now();
-        for (turn, outbox) in outboxes.into_iter().enumerate() {
-            let told_at = begun + Duration::from_millis(leave.told_ms(turn));
+        for (index, outbox) in outboxes.into_iter().enumerate() {
+            let told_at = begun + Duration::from_millis(leave.told_ms(index));
             tokio::time::sleep_until(told_at).await;
             outbox.leave(leave.retry_after_ms());
         }
@@ -261,10 +261,10 @@ impl Leave {
         Self { count, takes_ms: over_ms.min(count / LEAVE_PER_MS) }
     }
 
-    /// After so long the client of this turn is told.
-    fn told_ms(self, turn: usize) -> u64 {
-        let turn = u64::try_from(turn).unwrap_or(u64::MAX);
-        self.takes_ms.saturating_mul(turn) / self.count.max(1)
+    /// After so long the client with this index is told.
+    fn told_ms(self, index: usize) -> u64 {
+        let index = u64::try_from(index).unwrap_or(u64::MAX);
+        self.takes_ms.saturating_mul(index) / self.count.max(1)
     }
 
     /// So long after it was told it comes back: the first one when the last one was told and a restart is done, the
@@ -296,8 +296,8 @@ mod tests {
     /// The instants at which each of so many is told, and comes back.
     fn story(count: usize, over_ms: u64) -> Vec<(u64, u64)> {
         let leave = Leave::of(count, over_ms);
-        let each = |turn| {
-            let told_ms = leave.told_ms(turn);
+        let each = |index| {
+            let told_ms = leave.told_ms(index);
             (told_ms, told_ms + leave.retry_after_ms())
         };
         (0..count).map(each).collect()

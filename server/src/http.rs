@@ -54,7 +54,7 @@ use counted::{PerAddress, Share, Slot};
 use line::Line;
 use refusal::problem_text;
 pub(crate) use refusal::{PROBLEM_CODES, problem};
-use unread::{Tail, Turn, Watched};
+use unread::{Exchange, Tail, Watched};
 
 /// Where a socket is opened.
 pub const SOCKET_PATH: &str = "/v1/socket";
@@ -422,15 +422,15 @@ async fn http<E: SocketEdge>(
     line: Line,
     visit: &Arc<Visit<E::Accepted>>,
 ) -> Option<((E::Accepted, Share), Line, Bytes)> {
-    let turn = Arc::new(Turn::default());
+    let exchange = Arc::new(Exchange::default());
     let service = service_fn(|request: Request<Incoming>| {
-        let (door, visit, turn) = (door.clone(), visit.clone(), turn.clone());
-        turn.asked();
+        let (door, visit, exchange) = (door.clone(), visit.clone(), exchange.clone());
+        exchange.asked();
         Box::pin(async move {
-            Ok::<_, Infallible>(Tail::of(answer(&door, &visit, request).await, turn))
+            Ok::<_, Infallible>(Tail::of(answer(&door, &visit, request).await, exchange))
         })
     });
-    let line = Watched::new(line, turn.clone(), visit.ip);
+    let line = Watched::new(line, exchange.clone(), visit.ip);
     let limits = door.limits.now();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -81,7 +81,7 @@ pub enum RunError {
     Bus(#[from] BusStartError),
 }
 
-/// Serves until `shutdown` turns true, then drains and closes. `ready` hears once all is open.
+/// Serves until `shutdown` ticks true, then drains and closes. `ready` hears once all is open.
 ///
 /// # Errors
 /// If it cannot start; nothing was changed then.
@@ -266,7 +266,7 @@ async fn run_within(
         ),
     ];
     if config.store == StoreSetting::Memory {
-        // Acks go out within the turn as well; those of a disk come together, from another thread.
+        // Acks go out within the tick as well; those of a disk come together, from another thread.
         keeping.push(tasks::spawn("writes", cork::run(ended.clone())));
     }
     keeping.push(tasks::spawn("keys", watch_keys(Arc::clone(&keys), ended.clone())));

@@ -193,7 +193,7 @@ fn run(
     let even = world.scenario().arrivals == Arrivals::Constant;
     let mut chance =
         fastrand::Rng::with_seed(world.scenario().seed.wrapping_add(u64::from(world.plan.index)));
-    let mut turn = 0_usize;
+    let mut nth = 0_usize;
     while let Some((seconds, message)) = schedule.next() {
         let at = begin.plus(Duration::from_secs_f64(seconds));
         if !is_reached(world, at) {
@@ -206,8 +206,8 @@ fn run(
             }
             continue;
         }
-        turn = if even { turn + 1 } else { chance.usize(..) };
-        let speaker = speakers.get(turn % speakers.len().max(1));
+        nth = if even { nth + 1 } else { chance.usize(..) };
+        let speaker = speakers.get(nth % speakers.len().max(1));
         if speaker.is_none_or(|speaker| speaker.try_send(due).is_err()) {
             missed(world, due);
         }

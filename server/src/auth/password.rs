@@ -28,7 +28,7 @@ const AT_A_TIME: usize = 2;
 /// Those that wait, and those that are hashed: who comes beyond them waits nowhere.
 const SEATS: usize = 64;
 
-/// How long a request waits for its turn before it is told to come back.
+/// How long a request waits for a permit before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Same parameters as ours, of no password: checked where there is no such account, so that both answers
@@ -117,12 +117,12 @@ pub fn hash_password(password: &SecretString) -> Result<Arc<str>, PasswordError>
 #[derive(Debug)]
 pub struct Passwords {
     seats: Semaphore,
-    turns: Semaphore,
+    permits: Semaphore,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { seats: Semaphore::new(SEATS), turns: Semaphore::new(AT_A_TIME) }
+        Self { seats: Semaphore::new(SEATS), permits: Semaphore::new(AT_A_TIME) }
     }
 }
 
@@ -130,7 +130,7 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// If it breaks the rule, or there is no turn for it in time.
+    /// If it breaks the rule, or there is no permit for it in time.
     pub async fn hash(&self, password: SecretString) -> Result<Arc<str>, PasswordError> {
         password_rule(&password)?;
         self.in_turn(move || hash_password(&password)).await?
@@ -139,7 +139,7 @@ impl Passwords {
     /// Whether it is the password of this account; for no account it takes as long and is never right.
     ///
     /// # Errors
-    /// If there is no turn for it in time.
+    /// If there is no permit for it in time.
     pub async fn verify(
         &self,
         password: SecretString,
@@ -167,12 +167,12 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let _seat = self.seats.try_acquire().map_err(|_| PasswordError::Busy)?;
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire())
+        let permit = tokio::time::timeout(PATIENCE, self.permits.acquire())
             .await
             .map_err(|_| PasswordError::Busy)?
             .map_err(|_| PasswordError::Busy)?;
         let done = tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Hash);
-        drop(turn);
+        drop(permit);
         done
     }
 }

@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::websocket::EMPTY_PING;
 use crate::hub::Outlet;
 
-/// How often the wheel turns.
+/// How often the wheel advances.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
 /// Slots of the wheel; a longer wait is looked at again after a round.
@@ -64,8 +64,8 @@ impl Heartbeats {
         wheel.slots.iter().flatten().filter_map(|watch| watch.outbox.upgrade()).collect()
     }
 
-    /// Turns the wheel by one slot.
-    pub(super) fn turn(&self, now: Instant, pong_ms: u64) {
+    /// Advances the wheel by one slot.
+    pub(super) fn advance(&self, now: Instant, pong_ms: u64) {
         let now_ms = self.ms(now);
         let due = {
             let mut wheel = self.wheel.lock();

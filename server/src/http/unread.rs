@@ -26,14 +26,14 @@ use crate::telemetry::{self, RequestId};
 
 /// Whose answer is on its way.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct Exchange {
     /// A request was given to the service, and its answer is not out yet.
     ours: AtomicBool,
     /// hyper has taken the end of that answer, which the stream may still lack.
     taken: AtomicBool,
 }
 
-impl Turn {
+impl Exchange {
     /// The service is asked.
     pub(super) fn asked(&self) {
         self.taken.store(false, Ordering::Release);
@@ -56,19 +56,19 @@ impl Turn {
 #[derive(Debug)]
 pub(super) struct Tail {
     body: Body,
-    turn: Arc<Turn>,
+    exchange: Arc<Exchange>,
 }
 
 impl Tail {
     /// An answer whose end is told.
-    pub(super) fn of(response: Response<Body>, turn: Arc<Turn>) -> Response<Self> {
-        response.map(|body| Self { body, turn })
+    pub(super) fn of(response: Response<Body>, exchange: Arc<Exchange>) -> Response<Self> {
+        response.map(|body| Self { body, exchange })
     }
 }
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        self.turn.taken.store(true, Ordering::Release);
+        self.exchange.taken.store(true, Ordering::Release);
     }
 }
 
@@ -96,7 +96,7 @@ impl hyper::body::Body for Tail {
 #[derive(Debug)]
 pub(super) struct Watched {
     line: Line,
-    turn: Arc<Turn>,
+    exchange: Arc<Exchange>,
     ip: IpAddr,
     /// Of a refusal: what the stream has not taken.
     waiting: Vec<u8>,
@@ -104,8 +104,8 @@ pub(super) struct Watched {
 
 impl Watched {
     /// `ip`: who is at the other end, for the access log.
-    pub(super) fn new(line: Line, turn: Arc<Turn>, ip: IpAddr) -> Self {
-        Self { line, turn, ip, waiting: Vec::new() }
+    pub(super) fn new(line: Line, exchange: Arc<Exchange>, ip: IpAddr) -> Self {
+        Self { line, exchange, ip, waiting: Vec::new() }
     }
 
     /// The stream, once hyper has left it.
@@ -115,7 +115,7 @@ impl Watched {
 
     /// Whether this is hyper's refusal, which then waits in our words.
     fn takes_over(&mut self, bytes: &[u8]) -> bool {
-        if self.turn.is_ours() {
+        if self.exchange.is_ours() {
             return false;
         }
         if self.waiting.is_empty()
@@ -229,7 +229,7 @@ impl AsyncWrite for Watched {
         let watched = self.get_mut();
         ready!(watched.poll_waiting(cx))?;
         ready!(Pin::new(&mut watched.line).poll_flush(cx))?;
-        watched.turn.flushed();
+        watched.exchange.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -1,8 +1,8 @@
 //! Ends what everybody has left: a conversation in which nobody said anything for long, and in which nobody is. Without it
 //! the line and the board would only grow.
 //!
-//! Each turn looks at a bounded number of conversations, round after round; the store is asked only about one that may be due,
-//! and then not again before it may be due once more.
+//! Each pass looks at a bounded number of conversations, round after round; the store is asked only
+//! about one that may be due, and then not again before it may be due once more.
 
 use protocol::conversation::ConversationState;
 use protocol::ids::ConversationId;
@@ -14,22 +14,22 @@ use super::conversations::Conversations;
 use super::desk::{Desk, DeskState};
 use crate::metrics::Closed;
 
-/// Headers of one desk that one turn looks at.
-const LOOKED_PER_TURN: usize = 256;
+/// Headers of one desk that one pass looks at.
+const LOOKED_PER_PASS: usize = 256;
 
-/// Conversations that one turn asks the store about, of all desks together: each may be two writes, for which offers and
-/// their deadlines wait.
-const ASKED_PER_TURN: usize = 8;
+/// Conversations that one pass asks the store about, of all desks together: each may be two writes,
+/// for which offers and their deadlines wait.
+const ASKED_PER_PASS: usize = 8;
 
 impl Conversations {
-    /// One turn, which begins at another desk each time.
-    pub(super) async fn close_abandoned(&self, turn: u64) {
+    /// One pass, which begins at another desk each time.
+    pub(super) async fn close_abandoned(&self, pass: u64) {
         let Some(after_ms) = self.abandoned_ms else { return };
         let mut desks = self.desks.all();
         desks.sort_unstable_by_key(|desk| desk.tenant);
         let desks_len = u64::try_from(desks.len()).unwrap_or(u64::MAX).max(1);
-        desks.rotate_left(usize::try_from(turn % desks_len).unwrap_or(0));
-        let mut left = ASKED_PER_TURN;
+        desks.rotate_left(usize::try_from(pass % desks_len).unwrap_or(0));
+        let mut left = ASKED_PER_PASS;
         for desk in desks {
             let now = self.times.now();
             let long = |quiet| now.ms_since(quiet) >= after_ms;
@@ -84,7 +84,7 @@ impl DeskState {
         if len_max == 0 {
             return Vec::new();
         }
-        let looked = self.routing.live_after(self.looked_at, LOOKED_PER_TURN);
+        let looked = self.routing.live_after(self.looked_at, LOOKED_PER_PASS);
         // At the end the next round begins.
         self.looked_at = None;
         let mut due = Vec::new();

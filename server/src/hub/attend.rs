@@ -79,8 +79,8 @@ pub(crate) struct Attendance {
 }
 
 impl Attendance {
-    /// Lets a connection into a room and sends it the conversation's state and what follows its last
-    /// message, in one turn: what comes live afterwards comes after.
+    /// Lets a connection into a room and sends it the conversation's state and what follows its
+    /// last message, in one step: what comes live afterwards comes after.
     ///
     /// # Errors
     /// If there is no such conversation for this speaker, or the store cannot be read.

@@ -1,16 +1,18 @@
-//! One write for whatever comes together: what one read of a connection says, and what one turn of the loop does.
+//! One write for whatever comes together: what one read of a connection says, and what one tick of
+//! the event loop does.
 //!
 //! What several frames of one read append to an outbox is written once, when the last of them was heard
 //! ([`one_read`]), and so are the acks of what was stored together ([`one_batch`]): in a large room a burst costs as many
 //! writes as a single message.
 //!
-//! Where one thread serves everyone, the first message of a turn is written at once. What further ones append is written
-//! after all tasks that are ready now, and not within each: then the writes of a turn follow each other closely, and a
-//! reader that was woken by the first is still awake for the next. To wake it anew for each costs a quarter of a busy
-//! thread's time. Only around [`corked`], and only on a thread where [`run`] runs.
+//! Where one thread serves everyone, the first message of a tick is written at once. What further
+//! ones append is written after all tasks that are ready now, and not within each: then the writes
+//! of a tick follow each other closely, and a reader that was woken by the first is still awake for
+//! the next. To wake it anew for each costs a quarter of a busy thread's time. Only around
+//! [`corked`], and only on a thread where [`run`] runs.
 //!
-//! An ack that is there within the turn of its message, since nothing was to be synced, is written after the deliveries of
-//! the turn: nobody's message waits for somebody's ack.
+//! An ack that is there within the tick of its message, since nothing was to be synced, is written
+//! after the deliveries of the tick: nobody's message waits for somebody's ack.
 //!
 //! Everywhere else a flush is a write. Lives here the list of what waits. Not here: what an outbox has. Called by
 //! `speak`, and by the gateway around a read; started by the assembly.
@@ -26,57 +28,57 @@ use super::fanout::Outlet;
 
 thread_local! {
     /// Where [`run`] waits on this thread.
-    static END_OF_TURN: RefCell<Option<Arc<Notify>>> = const { RefCell::new(None) };
-    /// A message was written in this turn.
-    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+    static END_OF_TICK: RefCell<Option<Arc<Notify>>> = const { RefCell::new(None) };
+    /// A message was written in this tick.
+    static IN_TICK: Cell<bool> = const { Cell::new(false) };
     static CORKED: Cell<bool> = const { Cell::new(false) };
     /// Several frames of one read are being heard.
     static READS: Cell<bool> = const { Cell::new(false) };
-    /// Emptied in each turn; has an entry for each delivery of it.
+    /// Emptied in each tick; has an entry for each delivery of it.
     static WAITING: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
     /// Those with an ack, which are written after them.
     static ACKED: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes what waits at the end of each turn, until the shutdown begins. With several serving threads there is
-/// no end of a turn: it does nothing.
+/// Writes what waits at the end of each tick, until the shutdown begins. With several serving
+/// threads there is no end of a tick: it does nothing.
 pub(crate) async fn run(mut shutdown: Receiver<bool>) {
     if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
         return;
     }
-    let turned = Arc::new(Notify::new());
-    END_OF_TURN.set(Some(Arc::clone(&turned)));
+    let end = Arc::new(Notify::new());
+    END_OF_TICK.set(Some(Arc::clone(&end)));
     loop {
         tokio::select! {
-            () = turned.notified() => write_all(),
+            () = end.notified() => write_all(),
             _ = shutdown.wait_for(|ending| *ending) => break,
         }
     }
-    END_OF_TURN.set(None);
+    END_OF_TICK.set(None);
     write_all();
 }
 
-/// What is flushed within `act` is written at the end of the turn, unless it is the first in it.
+/// What is flushed within `act` is written at the end of the tick, unless it is the first in it.
 pub(super) fn corked<T>(act: impl FnOnce() -> T) -> T {
-    let later = IN_TURN.get();
+    let later = IN_TICK.get();
     CORKED.set(later);
     let done = act();
     CORKED.set(false);
     if !later {
-        begin_turn();
+        begin_tick();
     }
     done
 }
 
-/// Something was written in this turn. Whether it has an end, at which the rest is written.
-fn begin_turn() -> bool {
-    END_OF_TURN.with_borrow(|turned| {
-        if let Some(turned) = turned
-            && !IN_TURN.replace(true)
+/// Something was written in this tick. Whether it has an end, at which the rest is written.
+fn begin_tick() -> bool {
+    END_OF_TICK.with_borrow(|ended| {
+        if let Some(ended) = ended
+            && !IN_TICK.replace(true)
         {
-            turned.notify_one();
+            ended.notify_one();
         }
-        turned.is_some()
+        ended.is_some()
     })
 }
 
@@ -86,7 +88,8 @@ pub(crate) fn one_batch(tell: &mut dyn FnMut()) {
     one_read(tell);
 }
 
-/// Hears all frames of one read: what they append is written once, at its end or at the end of the turn.
+/// Hears all frames of one read: what they append is written once, at its end or at the end of the
+/// tick.
 pub(crate) fn one_read<T>(hear: impl FnOnce() -> T) -> T {
     /// Nothing stays put off, not even where a frame's handling panics.
     struct Read {
@@ -100,8 +103,8 @@ pub(crate) fn one_read<T>(hear: impl FnOnce() -> T) -> T {
             }
         }
     }
-    // A later read of a turn waits for the turn's end.
-    let first = !IN_TURN.get() || END_OF_TURN.with_borrow(Option::is_none);
+    // A later read of a tick waits for the tick's end.
+    let first = !IN_TICK.get() || END_OF_TICK.with_borrow(Option::is_none);
     READS.set(true);
     let _read = Read { first };
     hear()
@@ -112,7 +115,7 @@ pub(super) fn in_read() -> bool {
     READS.get()
 }
 
-/// Writes what this connection's outbox has: now, or at the end of the read or turn.
+/// Writes what this connection's outbox has: now, or at the end of the read or tick.
 pub(super) fn flush(outlet: &Arc<dyn Outlet>) {
     if CORKED.get() || READS.get() {
         WAITING.with_borrow_mut(|waiting| waiting.push(Arc::clone(outlet)));
@@ -121,9 +124,9 @@ pub(super) fn flush(outlet: &Arc<dyn Outlet>) {
     }
 }
 
-/// The same for an ack: now, or after what is delivered in the read or turn.
+/// The same for an ack: now, or after what is delivered in the read or tick.
 pub(super) fn flush_ack(outlet: &Arc<dyn Outlet>) {
-    if READS.get() || begin_turn() {
+    if READS.get() || begin_tick() {
         ACKED.with_borrow_mut(|acked| acked.push(Arc::clone(outlet)));
     } else {
         outlet.flush();
@@ -131,7 +134,7 @@ pub(super) fn flush_ack(outlet: &Arc<dyn Outlet>) {
 }
 
 fn write_all() {
-    IN_TURN.set(false);
+    IN_TICK.set(false);
     write_waiting();
 }
 
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_read_says_is_written_once_at_its_end_or_at_that_of_the_turn() {
+    async fn what_one_read_says_is_written_once_at_its_end_or_at_that_of_the_tick() {
         let counted = Arc::new(Counted::default());
         let outlet: Arc<dyn Outlet> = Arc::clone(&counted) as _;
         let order = RefCell::new(Vec::new());
@@ -204,7 +207,7 @@ mod tests {
         tokio::task::yield_now().await;
         burst(2);
         burst(2);
-        assert_eq!(order.take(), [2, 0], "the first read of a turn, and one after it");
+        assert_eq!(order.take(), [2, 0], "the first read of a tick, and one after it");
         tokio::task::yield_now().await;
         assert_eq!(counted.0.load(Ordering::SeqCst), 7);
         let panics = std::panic::AssertUnwindSafe(|| {
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_of_a_turn_is_written_at_once_and_the_rest_at_its_end() {
+    async fn the_first_of_a_tick_is_written_at_once_and_the_rest_at_its_end() {
         let counted = Arc::new(Counted::default());
         let outlet: Arc<dyn Outlet> = Arc::clone(&counted) as _;
         let writes = || counted.0.load(Ordering::SeqCst);
@@ -230,17 +233,17 @@ mod tests {
         let (end, ended) = watch::channel(false);
         let running = tasks::spawn("writes", run(ended));
         tokio::task::yield_now().await;
-        for turn in 1..=3 {
+        for tick in 1..=3 {
             corked(|| flush(&outlet));
-            assert_eq!(writes(), 3 * turn, "the first of a turn");
+            assert_eq!(writes(), 3 * tick, "the first of a tick");
             corked(|| flush(&outlet));
             corked(|| flush(&outlet));
-            assert_eq!(writes(), 3 * turn, "those after it wait");
+            assert_eq!(writes(), 3 * tick, "those after it wait");
             flush(&outlet);
-            assert_eq!(writes(), 3 * turn + 1, "what is not corked does not");
+            assert_eq!(writes(), 3 * tick + 1, "what is not corked does not");
             counted.0.fetch_sub(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
-            assert_eq!(writes(), 3 * turn + 2, "the end of the turn");
+            assert_eq!(writes(), 3 * tick + 2, "the end of the tick");
         }
         corked(|| flush(&outlet));
         corked(|| flush(&outlet));

@@ -24,8 +24,8 @@ use crate::privacy::envelope::{Content, Sequenced, Tag};
 use crate::privacy::sweep::is_due;
 use crate::store::Store;
 
-/// Between two turns. In each one more message is remembered: the next that is acked.
-const TURN: Duration = Duration::from_secs(1);
+/// Between two passes. In each one more message is remembered: the next that is acked.
+const PASS_EVERY: Duration = Duration::from_secs(1);
 
 /// How old a message is when it is read back: by then it has gone its whole way on disk, from the journal into the
 /// database.
@@ -37,8 +37,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Messages remembered at most: more than come in the time above, some 200 bytes each.
 const SAMPLES_MAX: usize = 1_024;
 
-/// Messages that one turn reads, where some could not be read before.
-const READ_PER_TURN: usize = 16;
+/// Messages that one pass reads, where some could not be read before.
+const READ_PER_PASS: usize = 16;
 
 /// What is remembered of acked messages, and the looks at them.
 #[derive(Debug)]
@@ -135,20 +135,20 @@ impl Integrity {
 
     /// Remembers messages and reads them back, until the shutdown begins.
     pub(crate) async fn audit(self: Arc<Self>, mut shutdown: tokio::sync::watch::Receiver<bool>) {
-        let mut tick = tokio::time::interval(TURN);
+        let mut tick = tokio::time::interval(PASS_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = shutdown.wait_for(|down| *down) => return,
             }
-            self.audit_turn().await;
+            self.audit_pass().await;
         }
     }
 
-    pub(super) async fn audit_turn(&self) {
+    pub(super) async fn audit_pass(&self) {
         self.wanted.store(true, Ordering::Relaxed);
-        for _ in 0..READ_PER_TURN {
+        for _ in 0..READ_PER_PASS {
             let now = self.times.instant();
             let Some(sample) = self.take_due(now) else { return };
             let found = self.metrics.integrity_checked_total.get();

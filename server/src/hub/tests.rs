@@ -580,7 +580,7 @@ async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let visitor = Person::visitor(&world).speaker(&Line::new());
     hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
-    hub.turn_desks().await;
+    hub.tick_desks().await;
     assert!(matches!(line.take_all()[..], [Heard::OfferOver]), "the agent hears that it is over");
 }
 

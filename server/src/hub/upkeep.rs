@@ -63,7 +63,7 @@ impl Hub {
                 _ = shutdown.wait_for(|down| *down) => break,
             }
             ticks = ticks.wrapping_add(1);
-            self.turn_desks().await;
+            self.tick_desks().await;
             self.rooms.fill_gaps().await;
             self.lanes.forget_owed();
             if ticks.is_multiple_of(TICKS_PER_MARKS) {
@@ -82,7 +82,7 @@ impl Hub {
 
     /// Deadlines, grace, sessions that are over, positions far behind in the line, and headers that
     /// could not be written before.
-    pub(super) async fn turn_desks(&self) {
+    pub(super) async fn tick_desks(&self) {
         for desk in self.desks.all() {
             let now = self.times.now();
             self.presence.tick(&desk, now);

@@ -15,7 +15,7 @@ mod pattern;
 mod shape;
 mod sign;
 mod spared;
-mod turned;
+mod reversed;
 mod words;
 #[cfg(test)]
 mod corpus;
@@ -195,7 +195,7 @@ fn find_numbers(text: &str) -> Vec<Range<usize>> {
     if may_have_digits(text) {
         card::find(text, &mut found);
         iban::find(text, &mut found);
-        turned::find(text, &mut found);
+        reversed::find(text, &mut found);
         if found.is_empty() {
             return found;
         }

@@ -28,10 +28,10 @@ impl Quiet {
 
     async fn after(&self, hours: u64) -> ConversationState {
         self.clock.advance_ms(hours * HOUR_MS);
-        self.stand.hub.turn_desks().await;
+        self.stand.hub.tick_desks().await;
         // A round at least.
-        for turn in 0..3 {
-            self.stand.hub.conversations().close_abandoned(turn).await;
+        for pass in 0..3 {
+            self.stand.hub.conversations().close_abandoned(pass).await;
         }
         let World { tenant, conversation, .. } = self.world;
         self.stand.store.conversation(tenant, conversation).await.unwrap().unwrap().state

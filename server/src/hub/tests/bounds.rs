@@ -279,12 +279,12 @@ async fn costs(times: u64) -> BTreeMap<&'static str, Cost> {
     for word in words() {
         costs.insert(word, old.cost(word).await);
     }
-    // And the turns of the upkeep, which pay for what frames leave to them.
+    // And the ticks of the upkeep, which pay for what frames leave to them.
     old.steps.take();
     old.visitor.1.take();
-    old.stand.hub.turn_desks().await;
+    old.stand.hub.tick_desks().await;
     let told = old.visitor.1.take();
-    costs.insert("a turn of the upkeep", Cost { steps: old.steps.take(), told });
+    costs.insert("a tick of the upkeep", Cost { steps: old.steps.take(), told });
     costs
 }
 

@@ -23,7 +23,7 @@ impl Audited {
         let world = World::new(7);
         world.settle(&*stand.store).await;
         stand.hub.start().await.unwrap();
-        stand.hub.integrity.audit_turn().await;
+        stand.hub.integrity.audit_pass().await;
         Self { stand, clock, world }
     }
 
@@ -35,7 +35,7 @@ impl Audited {
 
     async fn after(&self, minutes: u64) -> (u64, u64) {
         self.clock.advance_ms(minutes * MINUTE_MS);
-        self.stand.hub.integrity.audit_turn().await;
+        self.stand.hub.integrity.audit_pass().await;
         self.counts()
     }
 
@@ -133,21 +133,21 @@ async fn what_cannot_be_read_is_asked_for_again_and_lost_where_others_can_be() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_has_a_bound_and_one_message_a_turn_is() {
+async fn what_is_remembered_has_a_bound_and_one_message_a_pass_is() {
     let audited = Audited::new().await;
     let said = audited.world.message(1, "kept");
     audited.store(Arc::clone(&said)).await;
     for _ in 0..10 {
         audited.acked(&said);
     }
-    assert_eq!(audited.after(10).await, (1, 0), "the next ones of a turn are let pass");
+    assert_eq!(audited.after(10).await, (1, 0), "the next ones of a pass are let pass");
     for _ in 0..3_000 {
-        audited.stand.hub.integrity.audit_turn().await;
+        audited.stand.hub.integrity.audit_pass().await;
         audited.acked(&said);
     }
     audited.clock.advance_ms(10 * MINUTE_MS);
     for _ in 0..300 {
-        audited.stand.hub.integrity.audit_turn().await;
+        audited.stand.hub.integrity.audit_pass().await;
     }
     assert_eq!(audited.counts(), (1 + 1_024, 0));
 }

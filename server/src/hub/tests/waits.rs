@@ -125,8 +125,8 @@ async fn a_wait_that_ends_without_an_agent_is_observed_whoever_ends_it() {
             }
             Closed::Agent | Closed::Abandoned => {
                 queue.clock.advance_ms(4_000_000);
-                for turn in 0..3 {
-                    hub.conversations().close_abandoned(turn).await;
+                for pass in 0..3 {
+                    hub.conversations().close_abandoned(pass).await;
                 }
             }
         }
@@ -154,12 +154,12 @@ async fn an_offer_that_is_declined_missed_or_taken_back_is_counted_so() {
     assert_eq!(offers(), [0, 1, 0, 0]);
     // They are left alone with it for a while, and asked again.
     queue.clock.advance_ms(30_000);
-    hub.turn_desks().await;
+    hub.tick_desks().await;
     queue.clock.advance_ms(30_000);
-    hub.turn_desks().await;
+    hub.tick_desks().await;
     assert_eq!(offers(), [0, 1, 1, 0]);
     queue.clock.advance_ms(30_000);
-    hub.turn_desks().await;
+    hub.tick_desks().await;
     assert_eq!(queue.standing(), [0, 0, 1]);
     hub.acts().choose(tenant, queue.world.agent, Availability::Away, None).await.unwrap();
     assert_eq!(offers(), [0, 1, 1, 1]);

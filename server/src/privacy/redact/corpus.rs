@@ -515,13 +515,13 @@ fn no_card_stays_digit_by_digit_or_counted() {
             let counted = format!("{a}\n2{dot}{b}\n3{dot}{c}\n4{dot}{d}");
             missed.hides_between("counted", &format!("1{dot}"), &counted, "");
         }
-        let turned: String = card.chars().rev().collect();
+        let reversed: String = card.chars().rev().collect();
         let fours: String = in_fours(&card, " ").chars().rev().collect();
-        for turned in [turned, fours] {
+        for reversed in [reversed, fours] {
             let shown =
-                Redactor::default().redact(&format!("\u{202e}{turned}\u{202c}")).into_owned();
+                Redactor::default().redact(&format!("\u{202e}{reversed}\u{202c}")).into_owned();
             if shown != MARK {
-                missed.0.push(format!("turned: {turned} -> {shown}"));
+                missed.0.push(format!("turned: {reversed} -> {shown}"));
             }
         }
         for signs in ["〇一二三四五六七八九", "〇〡〢〣〤〥〦〧〨〩"] {

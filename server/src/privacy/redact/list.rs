@@ -133,9 +133,9 @@ pub(super) fn is_date(number: i64) -> bool {
 
 fn is_monotone(numbers: &[i64], rises: impl Fn(i64, i64) -> bool) -> bool {
     let pairs = || numbers.windows(2);
-    let by = |turn: bool| {
+    let by = |reversed: bool| {
         pairs().all(|pair| match pair {
-            [a, b] if turn => rises(*b, *a),
+            [a, b] if reversed => rises(*b, *a),
             [a, b] => rises(*a, *b),
             _ => true,
         })

@@ -2,10 +2,10 @@
 //! into the database later, many batches in one transaction.
 //!
 //! A file of fixed size, written over and over, so that a sync moves the bytes of a batch and
-//! nothing else. Its head says whose it is; then it has two halves, for the epochs in turn: while
-//! one is checkpointed, the other is written. Each batch names its epoch, its number in it and the
-//! sum of the batch before it, across epochs too, so that one that is missing is missed. The
-//! database knows up to which batch it has everything, and what is later is read from here at
+//! nothing else. Its head says whose it is; then it has two halves, for the epochs in rotation:
+//! while one is checkpointed, the other is written. Each batch names its epoch, its number in it
+//! and the sum of the batch before it, across epochs too, so that one that is missing is missed.
+//! The database knows up to which batch it has everything, and what is later is read from here at
 //! start. Bodies are sealed, as in the database.
 
 mod found;

@@ -3,7 +3,8 @@
 //!
 //! Written after each sync and before completions run, and not synced itself: it survives the end
 //! of the process, and after a loss of power it is older than what it speaks of, which does no
-//! harm. Two places in turn, each with its checksum, so that one that was cut off leaves the other.
+//! harm. Two slots, written in rotation, each with its checksum, so that one that was cut off
+//! leaves the other.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,8 +15,8 @@ use super::journal::{Reached, StoreId};
 
 const MAGIC: [u8; 4] = *b"lvhm";
 const BYTES: usize = 72;
-/// The second place lies in another sector.
-const PLACES: [u64; 2] = [0, 512];
+/// The second slot lies in another sector.
+const SLOTS: [u64; 2] = [0, 512];
 
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("livehelp.mark")
@@ -49,8 +50,8 @@ pub(super) fn find(folder: &Path) -> io::Result<Found> {
 }
 
 fn newest(bytes: &[u8]) -> Option<(u64, Mark)> {
-    let places = PLACES.map(|at| bytes.get(usize::try_from(at).ok()?..).and_then(decode));
-    places.into_iter().flatten().max_by_key(|(turn, _)| *turn)
+    let slots = SLOTS.map(|at| bytes.get(usize::try_from(at).ok()?..).and_then(decode));
+    slots.into_iter().flatten().max_by_key(|(writes, _)| *writes)
 }
 
 fn decode(mut bytes: &[u8]) -> Option<(u64, Mark)> {
@@ -61,12 +62,12 @@ fn decode(mut bytes: &[u8]) -> Option<(u64, Mark)> {
     }
     let mut next = || bytes.split_off(..8)?.try_into().ok().map(u64::from_le_bytes);
     let _magic = next()?;
-    let (turn, commits, in_file, epoch) = (next()?, next()?, next()?, next()?);
+    let (writes, commits, in_file, epoch) = (next()?, next()?, next()?, next()?);
     let (batches, rows) = halves(next()?);
     let id = bytes.split_off(..16)?.try_into().ok()?;
     let sum = u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?);
     content.starts_with(&MAGIC).then_some(())?;
-    Some((turn, Mark { id, commits, in_file, journal: Reached { epoch, batches, rows, sum } }))
+    Some((writes, Mark { id, commits, in_file, journal: Reached { epoch, batches, rows, sum } }))
 }
 
 fn halves(both: u64) -> (u32, u32) {
@@ -74,11 +75,11 @@ fn halves(both: u64) -> (u32, u32) {
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
-fn encode(turn: u64, mark: &Mark) -> [u8; BYTES] {
+fn encode(writes: u64, mark: &Mark) -> [u8; BYTES] {
     let Reached { epoch, batches, rows, sum } = mark.journal;
     let mut bytes = [0; BYTES];
     bytes[..4].copy_from_slice(&MAGIC);
-    bytes[8..16].copy_from_slice(&turn.to_le_bytes());
+    bytes[8..16].copy_from_slice(&writes.to_le_bytes());
     bytes[16..24].copy_from_slice(&mark.commits.to_le_bytes());
     bytes[24..32].copy_from_slice(&mark.in_file.to_le_bytes());
     bytes[32..40].copy_from_slice(&epoch.to_le_bytes());
@@ -96,15 +97,15 @@ fn encode(turn: u64, mark: &Mark) -> [u8; BYTES] {
 pub(super) struct MarkFile {
     /// None where it cannot be made: then nothing is marked.
     file: Option<File>,
-    turn: u64,
+    writes: u64,
     pub(super) mark: Mark,
 }
 
 impl MarkFile {
     /// Begins with this mark; what stood there was heeded before.
     pub(super) fn begin(folder: &Path, mark: Mark) -> Self {
-        let turn = std::fs::read(path(folder)).ok().and_then(|bytes| newest(&bytes));
-        let turn = turn.map_or(0, |(turn, _)| turn);
+        let writes = std::fs::read(path(folder)).ok().and_then(|bytes| newest(&bytes));
+        let writes = writes.map_or(0, |(writes, _)| writes);
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -118,7 +119,7 @@ impl MarkFile {
                 None
             }
         };
-        let mut begun = Self { file, turn, mark };
+        let mut begun = Self { file, writes, mark };
         begun.write();
         begun
     }
@@ -146,10 +147,10 @@ impl MarkFile {
 
     fn write(&mut self) {
         let Some(file) = &self.file else { return };
-        self.turn += 1;
-        let [even, odd] = PLACES;
-        let at = if self.turn.is_multiple_of(2) { even } else { odd };
-        if let Err(error) = file.write_all_at(&encode(self.turn, &self.mark), at) {
+        self.writes += 1;
+        let [even, odd] = SLOTS;
+        let at = if self.writes.is_multiple_of(2) { even } else { odd };
+        if let Err(error) = file.write_all_at(&encode(self.writes, &self.mark), at) {
             // The one before stands: it asks for less than there is.
             tracing::warn!(%error, "how far acks go cannot be marked");
         }
@@ -173,7 +174,7 @@ mod tests {
         (mark.commits, mark.journal) = (9, reached);
         assert_eq!(find(folder).unwrap(), Found::Mark(mark));
         let good = std::fs::read(path(folder)).unwrap();
-        let newest = if file.turn.is_multiple_of(2) { 0 } else { 512 };
+        let newest = if file.writes.is_multiple_of(2) { 0 } else { 512 };
         for at in newest..newest + BYTES {
             let mut bytes = good.clone();
             bytes[at] ^= 1;
@@ -184,6 +185,6 @@ mod tests {
         std::fs::write(path(folder), b"").unwrap();
         assert_eq!(find(folder).unwrap(), Found::Damaged);
         std::fs::write(path(folder), &good).unwrap();
-        assert_eq!(MarkFile::begin(folder, mark).turn, file.turn + 1);
+        assert_eq!(MarkFile::begin(folder, mark).writes, file.writes + 1);
     }
 }
