@@ -37,7 +37,7 @@ pub enum Notice {
     /// Someone writes, or has stopped to.
     Typing { tenant: TenantId, conversation: ConversationId, author: Author, typing: bool },
     /// How far someone has come.
-    Mark {
+    Receipt {
         tenant: TenantId,
         conversation: ConversationId,
         author: Author,
@@ -54,7 +54,7 @@ impl Notice {
             Self::Void { tenant, .. }
             | Self::Stored { tenant, .. }
             | Self::Typing { tenant, .. }
-            | Self::Mark { tenant, .. } => *tenant,
+            | Self::Receipt { tenant, .. } => *tenant,
         }
     }
 
@@ -65,7 +65,7 @@ impl Notice {
             Self::Void { conversation, .. }
             | Self::Stored { conversation, .. }
             | Self::Typing { conversation, .. }
-            | Self::Mark { conversation, .. } => *conversation,
+            | Self::Receipt { conversation, .. } => *conversation,
         }
     }
 }

@@ -37,25 +37,25 @@ pub struct Room<O> {
     visitor: VisitorId,
     members: Vec<Member<O>>,
     sequencer: Sequencer,
-    marks: Vec<Marks>,
-    marks_dirty: bool,
+    receipts: Vec<Marks>,
+    receipts_dirty: bool,
     retired: bool,
 }
 
 impl<O> Room<O> {
-    /// A room with what the store has: the newest messages in order, what is below them and the newest words, and the
-    /// marks.
+    /// A room with what the store has: the newest messages in order, what is below them and the
+    /// newest words, and the receipts.
     pub fn new(
         (tenant, site, conversation, visitor): (TenantId, SiteId, ConversationId, VisitorId),
         seq_last: Seq,
         tail: Vec<Arc<Sequenced>>,
         before: (Below, Option<Arc<Sequenced>>),
-        mut marks: Vec<Marks>,
+        mut receipts: Vec<Marks>,
     ) -> Self {
         // What someone saw and what was then lost is no sight of what comes in its place.
-        for mark in &mut marks {
-            mark.delivered = mark.delivered.min(seq_last);
-            mark.seen = mark.seen.min(seq_last);
+        for receipt in &mut receipts {
+            receipt.delivered = receipt.delivered.min(seq_last);
+            receipt.seen = receipt.seen.min(seq_last);
         }
         let sequencer = Sequencer::new((tenant, conversation), seq_last, tail, before);
         let members = Vec::new();
@@ -66,8 +66,8 @@ impl<O> Room<O> {
             visitor,
             members,
             sequencer,
-            marks,
-            marks_dirty: false,
+            receipts,
+            receipts_dirty: false,
             retired: false,
         }
     }
@@ -103,8 +103,8 @@ impl<O> Room<O> {
     }
 
     /// How far each has come.
-    pub fn marks(&self) -> &[Marks] {
-        &self.marks
+    pub fn receipts(&self) -> &[Marks] {
+        &self.receipts
     }
 
     /// Everyone who hears something of this visibility, but for one connection.
@@ -146,39 +146,39 @@ impl<O> Room<O> {
         &self.members
     }
 
-    /// Raises someone's marks; they never go back and never beyond the newest sequence number. Seen
-    /// includes delivered. Returns the marks if they changed.
-    pub fn mark(&mut self, author: Author, delivered: Seq, seen: Seq) -> Option<Marks> {
+    /// Raises someone's receipts; they never go back and never beyond the newest sequence number.
+    /// Seen includes delivered. Returns the receipts if they changed.
+    pub fn receipt(&mut self, author: Author, delivered: Seq, seen: Seq) -> Option<Marks> {
         let seen = seen.min(self.sequencer.seq_last());
         let delivered = delivered.min(self.sequencer.seq_last()).max(seen);
-        let at = match self.marks.iter().position(|marks| marks.author == author) {
+        let at = match self.receipts.iter().position(|receipts| receipts.author == author) {
             Some(at) => at,
             None => {
-                self.marks.push(Marks { author, delivered: Seq(0), seen: Seq(0) });
-                self.marks.len() - 1
+                self.receipts.push(Marks { author, delivered: Seq(0), seen: Seq(0) });
+                self.receipts.len() - 1
             }
         };
-        let marks = self.marks.get_mut(at)?;
-        if delivered <= marks.delivered && seen <= marks.seen {
+        let receipts = self.receipts.get_mut(at)?;
+        if delivered <= receipts.delivered && seen <= receipts.seen {
             return None;
         }
-        marks.delivered = marks.delivered.max(delivered);
-        marks.seen = marks.seen.max(seen);
-        self.marks_dirty = true;
-        Some(marks.clone())
+        receipts.delivered = receipts.delivered.max(delivered);
+        receipts.seen = receipts.seen.max(seen);
+        self.receipts_dirty = true;
+        Some(receipts.clone())
     }
 
-    /// The marks that changed since the last call, if any did.
-    pub fn take_dirty_marks(&mut self) -> Option<Vec<Marks>> {
-        std::mem::take(&mut self.marks_dirty).then(|| self.marks.clone())
+    /// The receipts that changed since the last call, if any did.
+    pub fn take_dirty_receipts(&mut self) -> Option<Vec<Marks>> {
+        std::mem::take(&mut self.receipts_dirty).then(|| self.receipts.clone())
     }
 
     /// Whether nobody is in it and nothing is under way: it may be dropped.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.sequencer.is_idle() && !self.marks_dirty
+        self.members.is_empty() && self.sequencer.is_idle() && !self.receipts_dirty
     }
 
-    /// Marks it as dropped: whoever still has a handle must look it up again.
+    /// Receipts it as dropped: whoever still has a handle must look it up again.
     pub fn retire(&mut self) {
         self.retired = true;
     }
@@ -203,6 +203,6 @@ mod tests {
             VisitorId::from_bytes([4; 16]),
         );
         let room: Room<()> = Room::new(of, Seq(1), Vec::new(), Default::default(), vec![seen]);
-        assert_eq!((room.marks()[0].delivered, room.marks()[0].seen), (Seq(1), Seq(1)));
+        assert_eq!((room.receipts()[0].delivered, room.receipts()[0].seen), (Seq(1), Seq(1)));
     }
 }

@@ -85,8 +85,8 @@ pub enum Write {
     Visitor(Box<VisitorRow>),
     /// A known visitor's token, the one before it and their ends; nothing else of the row.
     VisitorToken(Box<VisitorToken>),
-    /// A mark; it never goes back.
-    Mark(MarkRow),
+    /// A receipt; it never goes back.
+    Receipt(ReceiptRow),
     /// A draft.
     Draft(Box<DraftRow>),
     /// Anything that is set up, and who may act.
@@ -191,7 +191,8 @@ pub trait Store: Transcript + Retention {
     async fn close(&self);
 }
 
-/// What is said, and what it hangs on: messages, seqs and marks, headers, visitors and drafts.
+/// What is said, and what it hangs on: messages, sequence numbers and receipts, headers, visitors
+/// and drafts.
 #[async_trait]
 pub trait Transcript: Records + std::fmt::Debug {
     /// What a room begins with; `None` where the tenant has no such conversation.

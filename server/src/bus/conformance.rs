@@ -205,7 +205,7 @@ async fn other_notices_reach_the_others_alone((mut one, mut two): (Node, Node)) 
     let message = MessageId::from_bytes([9; 16]);
     let notices = [
         Notice::Typing { tenant, conversation, author, typing: true },
-        Notice::Mark { tenant, conversation, author, delivered: Seq(4), seen: Seq(2) },
+        Notice::Receipt { tenant, conversation, author, delivered: Seq(4), seen: Seq(2) },
         Notice::Void { tenant, conversation, seq: Seq(7), message },
     ];
     for notice in notices {

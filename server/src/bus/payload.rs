@@ -18,7 +18,7 @@ use crate::privacy::policy::{PolicyVersion, Purposes};
 const SEQUENCED: u8 = 1;
 const VOID: u8 = 2;
 const TYPING: u8 = 3;
-const MARK: u8 = 4;
+const RECEIPT: u8 = 4;
 const STORED: u8 = 5;
 
 const TEXT: u8 = 0;
@@ -78,8 +78,8 @@ pub(super) fn of_notice(notice: &Notice) -> Vec<u8> {
             out.push(u8::from(*typing));
             out
         }
-        Notice::Mark { author: who, delivered, seen, .. } => {
-            let mut out = start(MARK);
+        Notice::Receipt { author: who, delivered, seen, .. } => {
+            let mut out = start(RECEIPT);
             author(&mut out, *who);
             out.extend_from_slice(&delivered.0.to_be_bytes());
             out.extend_from_slice(&seen.0.to_be_bytes());
@@ -117,10 +117,10 @@ pub(super) fn read(bytes: &[u8], seq: Seq) -> Option<Notice> {
             let typing = from.bool()?;
             from.ended(Notice::Typing { tenant, conversation, author, typing })
         }
-        MARK => {
+        RECEIPT => {
             let author = from.author()?;
             let (delivered, seen) = (Seq(from.u64()?), Seq(from.u64()?));
-            from.ended(Notice::Mark { tenant, conversation, author, delivered, seen })
+            from.ended(Notice::Receipt { tenant, conversation, author, delivered, seen })
         }
         _ => None,
     }
@@ -247,7 +247,7 @@ mod tests {
             },
             Notice::Stored { tenant, conversation, seq: Seq(8) },
             Notice::Typing { tenant, conversation, author, typing: true },
-            Notice::Mark {
+            Notice::Receipt {
                 tenant,
                 conversation,
                 author: Author::Visitor,

@@ -1,4 +1,4 @@
-//! Being in a room: joining with what one has already, leaving, typing, marks, earlier pages.
+//! Being in a room: joining with what one has already, leaving, typing, receipts, earlier pages.
 
 use std::sync::Arc;
 
@@ -277,14 +277,14 @@ impl Attendance {
     }
 
     /// Something reached someone, or was on their screen.
-    pub(crate) fn mark(&self, speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
+    pub(crate) fn receipt(&self, speaker: &Speaker, watched: &Watched, seq: Seq, seen: bool) {
         let (tenant, conversation, author) =
             (speaker.tenant, watched.conversation, speaker.author());
         let seen_to = if seen { seq } else { Seq(0) };
         let except = Some(speaker.outlet.connection());
-        let marks = watched.room.show_mark((author, seq, seen_to), except);
-        if let Some(Marks { delivered, seen, .. }) = marks {
-            self.bus.announce(Notice::Mark { tenant, conversation, author, delivered, seen });
+        let receipts = watched.room.show_receipt((author, seq, seen_to), except);
+        if let Some(Marks { delivered, seen, .. }) = receipts {
+            self.bus.announce(Notice::Receipt { tenant, conversation, author, delivered, seen });
         }
     }
 }
@@ -305,7 +305,7 @@ fn let_in(
     });
     let mut card = card.clone();
     card.seq_last = live.sequencer().seq_last();
-    card.marks = protocol::limits::List::new(live.marks().iter().cloned());
+    card.marks = protocol::limits::List::new(live.receipts().iter().cloned());
     speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
     let conversation = live.conversation();
     let page = ServerFrame::History { request, conversation, reset, more, messages };

@@ -104,7 +104,7 @@ impl DeskState {
             agents: List::new(
                 row.agents.iter().filter_map(|agent| self.agent_card(*agent, reader)),
             ),
-            marks: List::new(facts.marks.iter().cloned()),
+            marks: List::new(facts.receipts.iter().cloned()),
             assignee: row.assignee,
             position: self.routing.position(row.conversation),
             waiting_since: row.waiting_since,

@@ -90,19 +90,19 @@ impl RoomHandle {
         }
     }
 
-    /// Raises a mark and tells everyone here but one. The marks, if they changed.
-    pub(super) fn show_mark(
+    /// Raises a receipt and tells everyone here but one. The receipts, if they changed.
+    pub(super) fn show_receipt(
         &self,
         (author, delivered, seen): (Author, Seq, Seq),
         except: Option<ConnectionId>,
     ) -> Option<Marks> {
         let told = self.with(|live| {
-            let marks = live.mark(author, delivered, seen)?;
+            let receipts = live.receipt(author, delivered, seen)?;
             let conversation = live.conversation();
             let frame = Fanned::new(if seen > Seq(0) {
-                ServerFrame::Seen { conversation, author, seq: marks.seen }
+                ServerFrame::Seen { conversation, author, seq: receipts.seen }
             } else {
-                ServerFrame::Delivered { conversation, author, seq: marks.delivered }
+                ServerFrame::Delivered { conversation, author, seq: receipts.delivered }
             });
             let told: Vec<_> = live
                 .hearers(Visibility::Everyone, except)
@@ -111,13 +111,13 @@ impl RoomHandle {
                     Arc::clone(&member.outlet)
                 })
                 .collect();
-            Some((marks, told))
+            Some((receipts, told))
         });
-        let (marks, told) = told.ok()??;
+        let (receipts, told) = told.ok()??;
         for outlet in told {
             outlet.flush();
         }
-        Some(marks)
+        Some(receipts)
     }
 
     /// Takes a message off the screens of this node. Whether there was one.

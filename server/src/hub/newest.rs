@@ -14,7 +14,7 @@ use protocol::time::{Day, UnixMillis};
 use super::fanout::LiveRoom;
 use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::ReadGrant;
-use crate::store::{MarkRow, NewestRow};
+use crate::store::{NewestRow, ReceiptRow};
 
 /// Characters of a conversation's newest line in a list.
 const PREVIEW_CHARS_MAX: usize = 120;
@@ -23,7 +23,7 @@ const PREVIEW_CHARS_MAX: usize = 120;
 #[derive(Debug, Clone, Default)]
 pub(super) struct RoomFacts {
     pub(super) seq_last: Seq,
-    pub(super) marks: Vec<Marks>,
+    pub(super) receipts: Vec<Marks>,
     pub(super) preview: Option<Personal<String>>,
     pub(super) last_message_at: Option<UnixMillis>,
     pub(super) last_author: Option<Author>,
@@ -35,7 +35,7 @@ pub(super) struct RoomFacts {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Newest {
     seq_last: Seq,
-    marks: Vec<Marks>,
+    receipts: Vec<Marks>,
     /// The newest of what people said to everyone.
     words: Option<Arc<Sequenced>>,
     /// The newest of the visitor's own.
@@ -52,7 +52,7 @@ impl Newest {
         let asked = newest.filter(by_visitor).or_else(|| words.find(by_visitor));
         Self {
             seq_last: live.sequencer().seq_last(),
-            marks: live.marks().to_vec(),
+            receipts: live.receipts().to_vec(),
             words: newest.map(Arc::clone),
             asked: asked.map(Arc::clone),
         }
@@ -75,39 +75,39 @@ impl Newest {
 
     /// What may be shown of it; without a grant no words may be.
     pub(super) fn facts(&self, grant: Option<&ReadGrant<'_>>) -> RoomFacts {
-        let Self { seq_last, marks, words, asked } = self;
-        facts(*seq_last, marks, words.iter().chain(asked), grant)
+        let Self { seq_last, receipts, words, asked } = self;
+        facts(*seq_last, receipts, words.iter().chain(asked), grant)
     }
 }
 
 impl From<NewestRow> for Newest {
     fn from(row: NewestRow) -> Self {
-        let NewestRow { seq_last, words, asked, marks, .. } = row;
+        let NewestRow { seq_last, words, asked, receipts, .. } = row;
         // What someone saw and what was then lost is no sight of what comes in its place.
-        let marks = marks.iter().map(|mark| receipts(mark, seq_last)).collect();
-        Self { seq_last, marks, words, asked }
+        let receipts = receipts.iter().map(|receipt| known_receipt(receipt, seq_last)).collect();
+        Self { seq_last, receipts, words, asked }
     }
 }
 
 /// How far someone has come, as far as there is anything.
-pub(super) fn receipts(mark: &MarkRow, seq_last: Seq) -> Marks {
-    let (delivered, seen) = (mark.delivered.min(seq_last), mark.seen.min(seq_last));
-    Marks { author: mark.author, delivered, seen }
+pub(super) fn known_receipt(receipt: &ReceiptRow, seq_last: Seq) -> Marks {
+    let (delivered, seen) = (receipt.delivered.min(seq_last), receipt.seen.min(seq_last));
+    Marks { author: receipt.author, delivered, seen }
 }
 
 /// The same of a live room.
 pub(super) fn facts_of(live: &LiveRoom, grant: Option<&ReadGrant<'_>>) -> RoomFacts {
-    facts(live.sequencer().seq_last(), live.marks(), live.sequencer().words(), grant)
+    facts(live.sequencer().seq_last(), live.receipts(), live.sequencer().words(), grant)
 }
 
 /// `words`: what people said to everyone, the newest first.
 fn facts<'p>(
     seq_last: Seq,
-    marks: &[Marks],
+    receipts: &[Marks],
     words: impl Iterator<Item = &'p Arc<Sequenced>>,
     grant: Option<&ReadGrant<'_>>,
 ) -> RoomFacts {
-    let mut facts = RoomFacts { seq_last, marks: marks.to_vec(), ..RoomFacts::default() };
+    let mut facts = RoomFacts { seq_last, receipts: receipts.to_vec(), ..RoomFacts::default() };
     let Some(grant) = grant else { return facts };
     let mut said = words.filter_map(|sequenced| match sequenced.shown(grant)? {
         Message { body: Body::Text(text), at, author, .. } => Some((text, at, author)),

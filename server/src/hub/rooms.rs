@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::fanout::{LiveRoom, Outlet, Outlets, deliver};
 use super::handle::{Retired, RoomHandle};
-use super::newest::{Newest, receipts};
+use super::newest::{Newest, known_receipt};
 use super::ports::Ports;
 use super::reject::{not_found, store_reject};
 use super::times::Times;
@@ -128,11 +128,11 @@ impl Rooms {
         let Some(row) = self.store.room(tenant, conversation, tail_max).await? else {
             return Ok(None);
         };
-        let marks = row.marks.iter().map(|mark| receipts(mark, row.seq_last)).collect();
+        let receipts = row.receipts.iter().map(|mark| known_receipt(mark, row.seq_last)).collect();
         let header = &row.header;
         let of = (header.tenant, header.site, header.conversation, header.visitor);
         let rest = (row.below, row.words);
-        Ok(Some(Room::new(of, row.seq_last, row.tail, rest, marks)))
+        Ok(Some(Room::new(of, row.seq_last, row.tail, rest, receipts)))
     }
 
     /// The room if it is live.
@@ -258,8 +258,8 @@ impl Rooms {
             Notice::Typing { conversation, author, typing, .. } => {
                 room.show_typing(*conversation, *author, *typing);
             }
-            Notice::Mark { author, delivered, seen, .. } => {
-                room.show_mark((*author, *delivered, *seen), None);
+            Notice::Receipt { author, delivered, seen, .. } => {
+                room.show_receipt((*author, *delivered, *seen), None);
             }
         }
     }

@@ -9,13 +9,13 @@ use super::desk::Header;
 use super::handle::RoomHandle;
 use super::{Hub, tally};
 use crate::routing::Input;
-use crate::store::{MarkRow, StoreError, Write};
+use crate::store::{ReceiptRow, StoreError, Write};
 
 /// Milliseconds between two looks at the deadlines.
 const TICK_MS: u64 = 200;
 
-/// Ticks between two writings of marks: they are worth less than a sync each.
-const TICKS_PER_MARKS: u64 = 5;
+/// Ticks between two writings of receipts: they are worth less than a sync each.
+const TICKS_PER_RECEIPTS: u64 = 5;
 
 /// Ticks between two looks at the clock's mark.
 const TICKS_PER_HIGH_WATER: u64 = 300;
@@ -66,17 +66,17 @@ impl Hub {
             self.tick_desks().await;
             self.rooms.fill_gaps().await;
             self.lanes.forget_owed();
-            if ticks.is_multiple_of(TICKS_PER_MARKS) {
-                self.write_marks();
+            if ticks.is_multiple_of(TICKS_PER_RECEIPTS) {
+                self.write_receipts();
                 self.tally_standing();
-                self.conversations.close_abandoned(ticks / TICKS_PER_MARKS).await;
+                self.conversations.close_abandoned(ticks / TICKS_PER_RECEIPTS).await;
             }
             if ticks.is_multiple_of(TICKS_PER_HIGH_WATER) {
                 self.follow_high_water().await;
                 self.forget_dead();
             }
         }
-        self.write_marks();
+        self.write_receipts();
         self.follow_high_water().await;
     }
 
@@ -109,28 +109,28 @@ impl Hub {
         tally::standing(&self.metrics, &desks, rooms, self.times.now());
     }
 
-    pub(super) fn write_marks(&self) {
+    pub(super) fn write_receipts(&self) {
         for room in self.rooms.all() {
             self.write_floor(&room);
             let looked = room.with(|live| {
-                let dirty = live.take_dirty_marks();
+                let dirty = live.take_dirty_receipts();
                 (live.tenant(), live.conversation(), dirty, live.is_idle())
             });
             let Ok((tenant, conversation, dirty, is_idle)) = looked else { continue };
             let writes: Vec<_> = dirty
                 .into_iter()
                 .flatten()
-                .map(|marks| {
-                    Write::Mark(MarkRow {
+                .map(|receipts| {
+                    Write::Receipt(ReceiptRow {
                         tenant,
                         conversation,
-                        author: marks.author,
-                        delivered: marks.delivered,
-                        seen: marks.seen,
+                        author: receipts.author,
+                        delivered: receipts.delivered,
+                        seen: receipts.seen,
                     })
                 })
                 .collect();
-            // Lost marks cost nobody a word: they are set again by the next one seen.
+            // Lost receipts cost nobody a word: they are set again by the next one seen.
             if !writes.is_empty()
                 && let Ok(slot) = self.store.try_reserve()
             {

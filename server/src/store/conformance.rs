@@ -275,7 +275,7 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     written::a_batch_is_stored_whole_or_not_at_all(store).await;
     written::a_floor_outlives_the_messages_that_were_not_stored(store).await;
     written::visitors_are_found_by_either_token(store).await;
-    written::marks_and_drafts_stay(store).await;
+    written::receipts_and_drafts_stay(store).await;
     accounts::accounts_come_back_as_they_went_in(store).await;
     accounts::sessions_invitations_keys_and_tags_come_and_go(store).await;
     accounts::a_password_link_is_used_once(store).await;

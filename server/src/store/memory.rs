@@ -1,8 +1,9 @@
 //! The store that keeps everything in memory and nothing when it ends: for load tests and trials.
 //!
-//! Lives here: the port's implementation. Below: messages and marks, writes, reads, clean-up. Records, headers among
-//! them, are SQLite's, in memory (`store/sqlite`). Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
-//! Opened by the assembly, behind loopback only; used by hub, api and auth through the trait `Store`.
+//! Lives here: the port's implementation. Below: messages and receipts, writes, reads, clean-up.
+//! Records, headers among them, are SQLite's, in memory (`store/sqlite`). Not here: keys (`keys`,
+//! through the port `Sealer`), when something is due (`privacy`). Opened by the assembly, behind
+//! loopback only; used by hub, api and auth through the trait `Store`.
 //!
 //! It does everything that the store on disk does but the disk: bodies and personal columns are
 //! sealed when they are written, sequence numbers are unique, batches are whole. There is no

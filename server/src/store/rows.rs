@@ -234,7 +234,7 @@ pub struct ConversationRow {
 
 /// How far someone has come in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MarkRow {
+pub struct ReceiptRow {
     pub tenant: TenantId,
     pub conversation: ConversationId,
     pub author: Author,

@@ -9,7 +9,7 @@ use protocol::ids::{ConversationId, SiteId};
 use protocol::message::{Author, AuthorKind, Seq, Visibility};
 use protocol::time::Day;
 
-use super::{ConversationRow, MarkRow};
+use super::{ConversationRow, ReceiptRow};
 use crate::privacy::envelope::{Sequenced, Tag};
 use crate::privacy::gate::{Below, Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
@@ -105,7 +105,7 @@ pub struct RoomRow {
     pub below: Below,
     /// The newest of what people said to everyone, wherever it stands.
     pub words: Option<Arc<Sequenced>>,
-    pub marks: Vec<MarkRow>,
+    pub receipts: Vec<ReceiptRow>,
 }
 
 /// What a list shows of what was said in a conversation.
@@ -115,7 +115,7 @@ pub struct NewestRow {
     pub site: SiteId,
     /// As in [`RoomRow`].
     pub seq_last: Seq,
-    pub marks: Vec<MarkRow>,
+    pub receipts: Vec<ReceiptRow>,
     /// The newest of what people said to everyone that can be read today.
     pub words: Option<Arc<Sequenced>>,
     /// The newest of that by the visitor: among the newest [`ASKED_LOOKED_MAX`] messages, or the very newest.
@@ -183,7 +183,7 @@ impl RoomRow {
     /// Puts it together: `newest` finds the newest message below a sequence number that a sight
     /// sees.
     pub(in crate::store) fn whole<E>(
-        (header, seq_last, marks): (ConversationRow, Seq, Vec<MarkRow>),
+        (header, seq_last, receipts): (ConversationRow, Seq, Vec<ReceiptRow>),
         tail: Vec<Arc<Sequenced>>,
         is_full: bool,
         today: Day,
@@ -202,6 +202,6 @@ impl RoomRow {
             Some(words) => Some(Arc::clone(words)),
             None => newest_below(Sight::Words(today))?,
         };
-        Ok(Self { header, seq_last, tail, below, words, marks })
+        Ok(Self { header, seq_last, tail, below, words, receipts })
     }
 }

@@ -180,7 +180,7 @@ impl World {
             }
         }
         rooms.retain(|_, live| {
-            let _ = live.room.take_dirty_marks();
+            let _ = live.room.take_dirty_receipts();
             !live.room.is_idle()
         });
     }

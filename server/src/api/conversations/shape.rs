@@ -19,7 +19,7 @@ use crate::api::{ApiState, schema};
 use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::policy::SiteTimeline;
-use crate::store::{ConversationRow, MarkRow, Sight, TagRow, VisitorRow};
+use crate::store::{ConversationRow, ReceiptRow, Sight, TagRow, VisitorRow};
 
 /// Messages that are looked through for the last words before the store looks for them by itself.
 const PREVIEW_TAIL: u16 = 8;
@@ -172,7 +172,7 @@ impl<'a> Shaper<'a> {
         let tail = room.as_ref().map_or(&[][..], |room| &room.tail[..]);
         let last = self.last_words(row.conversation, tail, timeline).await?;
         let (seq_last, marks) =
-            room.as_ref().map_or((Seq(0), &[][..]), |room| (room.seq_last, &room.marks[..]));
+            room.as_ref().map_or((Seq(0), &[][..]), |room| (room.seq_last, &room.receipts[..]));
         Ok(Conversation {
             conversation_id: row.conversation,
             version: row.version,
@@ -231,8 +231,8 @@ impl<'a> Shaper<'a> {
     }
 }
 
-impl From<&MarkRow> for Marks {
-    fn from(row: &MarkRow) -> Self {
+impl From<&ReceiptRow> for Marks {
+    fn from(row: &ReceiptRow) -> Self {
         Self { author: MessageAuthor::from(row.author), delivered: row.delivered, seen: row.seen }
     }
 }

@@ -82,10 +82,10 @@ impl Connection {
                 hub.attendance().typing(speaker, watched, *typing);
             }
             (ClientFrame::Delivered { seq, .. }, Some(watched)) => {
-                hub.attendance().mark(speaker, watched, *seq, false);
+                hub.attendance().receipt(speaker, watched, *seq, false);
             }
             (ClientFrame::Seen { seq, .. }, Some(watched)) => {
-                hub.attendance().mark(speaker, watched, *seq, true);
+                hub.attendance().receipt(speaker, watched, *seq, true);
             }
             (_, _) => {}
         }

@@ -276,7 +276,7 @@ async fn two_nodes_show_one_order(nodes: &Nodes, one: Arc<Hub>, two: Arc<Hub>) {
     one.attendance().typing(&left.speaker, &left.watched, true);
     agent.until("typing", |screen| screen.typing == [Author::Visitor]).await;
     let last = transcript.last().unwrap().0;
-    two.attendance().mark(&right.speaker, &right.watched, last, true);
+    two.attendance().receipt(&right.speaker, &right.watched, last, true);
     left.until("the mark", |screen| screen.seen == [last]).await;
 
     // A resend at the other node is the same message.

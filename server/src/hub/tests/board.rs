@@ -127,16 +127,16 @@ async fn what_a_dropped_room_knew_stays_with_the_header() {
     let (speaker, _, watched) = person.connect(hub).await;
     let live = seen.facts(&world).await;
     assert!(live.preview.is_some() && live.seq_last == Seq(2) && live.asked.is_some());
-    hub.attendance().mark(&speaker, &watched, Seq(2), true);
+    hub.attendance().receipt(&speaker, &watched, Seq(2), true);
     hub.attendance().leave(&speaker, &watched);
-    assert_eq!(hub.rooms.len(), 1, "its marks are not written yet");
-    hub.write_marks();
+    assert_eq!(hub.rooms.len(), 1, "its receipts are not written yet");
+    hub.write_receipts();
     assert_eq!(hub.rooms.len(), 0);
     let reads = seen.reads();
     let kept = seen.facts(&world).await;
     assert_eq!(seen.reads(), reads, "nothing is read");
     assert_eq!((kept.seq_last, &kept.preview, kept.asked), (Seq(2), &live.preview, live.asked));
-    assert_eq!(kept.marks.first().map(|marks| marks.seen), Some(Seq(2)));
+    assert_eq!(kept.receipts.first().map(|marks| marks.seen), Some(Seq(2)));
 }
 
 #[tokio::test]

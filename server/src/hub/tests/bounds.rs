@@ -196,7 +196,7 @@ impl Old {
                     .unwrap();
                 match word {
                     "typing" => hub.attendance().typing(visitor, &watched, true),
-                    _ => hub.attendance().mark(visitor, &watched, Seq(u64::MAX), word == "seen"),
+                    _ => hub.attendance().receipt(visitor, &watched, Seq(u64::MAX), word == "seen"),
                 }
             }
             "ping" => tell(&*visitor.outlet, ServerFrame::Pong { request: RequestId(1) }),

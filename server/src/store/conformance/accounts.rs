@@ -10,8 +10,8 @@ use protocol::time::UnixMillis;
 
 use super::{NOW, World, page};
 use crate::store::{
-    ANSWERED, AgentRow, AnswerRow, Change, ConversationFilter, InvitationRow, KeyRow, MarkRow,
-    PasswordResetRow, SessionRow, SiteRow, Store, StoreError, TagRow, Write,
+    ANSWERED, AgentRow, AnswerRow, Change, ConversationFilter, InvitationRow, KeyRow,
+    PasswordResetRow, ReceiptRow, SessionRow, SiteRow, Store, StoreError, TagRow, Write,
 };
 
 pub(super) async fn accounts_come_back_as_they_went_in(store: &dyn Store) {
@@ -208,14 +208,14 @@ pub(super) async fn another_tenant_finds_nothing(store: &dyn Store) {
     assert_eq!(store.change(vec![site_row.change()]).await, Err(StoreError::NotFound));
     let agent_row = AgentRow { tenant: stranger, ..world.agent_row() };
     assert_eq!(store.change(vec![agent_row.change()]).await, Err(StoreError::NotFound));
-    let mark = MarkRow {
+    let mark = ReceiptRow {
         tenant: stranger,
         conversation,
         author: Author::Visitor,
         delivered: Seq(1),
         seen: Seq(1),
     };
-    assert_eq!(store.write(vec![Write::Mark(mark)]).await, Err(StoreError::NotFound));
+    assert_eq!(store.write(vec![Write::Receipt(mark)]).await, Err(StoreError::NotFound));
 }
 
 pub(super) async fn a_label_gets_another_name(store: &dyn Store) {

@@ -9,7 +9,7 @@ use protocol::time::Day;
 use super::{Line, NOW, World, scatter};
 use crate::privacy::envelope::{Content, Envelope, Parts, Sequenced};
 use crate::privacy::gate::Reader;
-use crate::store::{MarkRow, MessagePage, Sight, Store, Write};
+use crate::store::{MessagePage, ReceiptRow, Sight, Store, Write};
 
 /// Which kind of line stands at a sequence number of the conversation that pages are read of: runs
 /// long and short, and some sequence numbers without a message.
@@ -179,14 +179,14 @@ pub(super) async fn lists_show_what_is_newest(store: &dyn Store) {
     write(reply(&talk, 2)).await;
     write(talk.line(3, Line::Note, NOW.day())).await;
     write(talk.line(4, Line::System, NOW.day())).await;
-    let mark = MarkRow {
+    let mark = ReceiptRow {
         tenant,
         conversation: talk.conversation,
         author: Author::Visitor,
         delivered: Seq(2),
         seen: Seq(1),
     };
-    store.write(vec![Write::Mark(mark)]).await.unwrap();
+    store.write(vec![Write::Receipt(mark)]).await.unwrap();
     // Replies alone, in which nobody looks for the visitor; and words behind many notes.
     write(long.line(1, Line::Words, NOW.day())).await;
     for seq in 2..=60 {
@@ -213,12 +213,12 @@ pub(super) async fn lists_show_what_is_newest(store: &dyn Store) {
     ];
     assert_eq!(told, expected);
     assert_eq!(rows[0].words, Some(reply(&talk, 2)));
-    assert_eq!((rows[0].marks.as_slice(), rows[0].site), ([mark].as_slice(), talk.site));
+    assert_eq!((rows[0].receipts.as_slice(), rows[0].site), ([mark].as_slice(), talk.site));
     // It is what a room would begin with.
     for row in &rows {
         let room = store.room(tenant, row.conversation, 50).await.unwrap().unwrap();
         let (seq_last, words) = (room.seq_last, room.words);
-        assert_eq!((row.seq_last, &row.words, &row.marks), (seq_last, &words, &room.marks));
+        assert_eq!((row.seq_last, &row.words, &row.receipts), (seq_last, &words, &room.receipts));
     }
     let foreign = store.newest(World::new(99).tenant, &asked).await.unwrap();
     assert_eq!(foreign, [], "another's are not there");

@@ -10,7 +10,7 @@ use protocol::personal::Personal;
 use super::{NOW, World};
 use crate::privacy::envelope::Content;
 use crate::store::{
-    Change, ConversationRow, DRAFTS_MAX, DraftRow, MarkRow, Refused, Store, StoreError, TagRow,
+    Change, ConversationRow, DRAFTS_MAX, DraftRow, ReceiptRow, Refused, Store, StoreError, TagRow,
     VisitorRow, VisitorToken, Write, Wrote,
 };
 
@@ -209,11 +209,11 @@ pub(super) async fn visitors_are_found_by_either_token(store: &dyn Store) {
     assert_eq!(foreign, Err(StoreError::NotFound));
 }
 
-pub(super) async fn marks_and_drafts_stay(store: &dyn Store) {
+pub(super) async fn receipts_and_drafts_stay(store: &dyn Store) {
     let world = World::new(17);
     world.settle(store).await;
     let World { tenant, conversation, agent, .. } = world;
-    let mark = |author, delivered, seen| MarkRow {
+    let mark = |author, delivered, seen| ReceiptRow {
         tenant,
         conversation,
         author,
@@ -223,11 +223,11 @@ pub(super) async fn marks_and_drafts_stay(store: &dyn Store) {
     for row in
         [mark(Author::Visitor, 4, 3), mark(Author::Agent(agent), 2, 2), mark(Author::Visitor, 2, 5)]
     {
-        store.write(vec![Write::Mark(row)]).await.unwrap();
+        store.write(vec![Write::Receipt(row)]).await.unwrap();
     }
-    let mut marks = store.room(tenant, conversation, 1).await.unwrap().unwrap().marks;
-    marks.sort_by_key(|mark| mark.author.agent());
-    assert_eq!(marks, [mark(Author::Visitor, 4, 5), mark(Author::Agent(agent), 2, 2)]);
+    let mut receipts = store.room(tenant, conversation, 1).await.unwrap().unwrap().receipts;
+    receipts.sort_by_key(|mark| mark.author.agent());
+    assert_eq!(receipts, [mark(Author::Visitor, 4, 5), mark(Author::Agent(agent), 2, 2)]);
     let draft = DraftRow {
         tenant,
         site: world.site,

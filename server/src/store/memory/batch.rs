@@ -18,7 +18,7 @@ use crate::privacy::envelope::Sequenced;
 use crate::privacy::seal::{Lock, SealError};
 use crate::store::feed::kind;
 use crate::store::sqlite::{Changed, Fault, Transaction, locks};
-use crate::store::{MarkRow, Refused, StoreError, Write, Wrote, sealed};
+use crate::store::{ReceiptRow, Refused, StoreError, Write, Wrote, sealed};
 
 /// What stood there before a step of a batch.
 enum Before {
@@ -26,7 +26,7 @@ enum Before {
     Floor(ConversationId, Seq),
     /// It was not there.
     Conversation(ConversationId),
-    Mark(ConversationId, Author, Option<MarkRow>),
+    Receipt(ConversationId, Author, Option<ReceiptRow>),
 }
 
 fn message_lock(sequenced: &Sequenced) -> Lock {
@@ -40,13 +40,13 @@ fn conversation(write: &Write) -> Option<ConversationId> {
         Write::Message(sequenced) => Some(sequenced.envelope().conversation()),
         Write::Floor { conversation, .. } => Some(*conversation),
         Write::Conversation(row) => Some(row.conversation),
-        Write::Mark(row) => Some(row.conversation),
+        Write::Receipt(row) => Some(row.conversation),
         Write::Draft(_) | Write::Visitor(_) | Write::VisitorToken(_) | Write::Record(_) => None,
     }
 }
 
 fn is_of_the_transcript(write: &Write) -> bool {
-    matches!(write, Write::Message(_) | Write::Floor { .. } | Write::Mark(_))
+    matches!(write, Write::Message(_) | Write::Floor { .. } | Write::Receipt(_))
 }
 
 impl Shared {
@@ -239,9 +239,9 @@ impl<'a> Held<'a> {
                 let before = self.of_tenant(*tenant, *conversation)?.raise(*seq);
                 Before::Floor(*conversation, before)
             }
-            Write::Mark(row) => {
-                let before = self.of_tenant(row.tenant, row.conversation)?.mark(*row);
-                Before::Mark(row.conversation, row.author, before)
+            Write::Receipt(row) => {
+                let before = self.of_tenant(row.tenant, row.conversation)?.receipt(*row);
+                Before::Receipt(row.conversation, row.author, before)
             }
             Write::Conversation(row) => {
                 let wrote = self.record(|transaction| transaction.write(write))?;
@@ -305,7 +305,9 @@ impl<'a> Held<'a> {
                         shard.remove(&id);
                     }
                 }
-                Before::Mark(id, author, mark) => self.amend(id, |kept| kept.unmark(author, mark)),
+                Before::Receipt(id, author, mark) => {
+                    self.amend(id, |kept| kept.lower_receipt(author, mark))
+                }
             }
         }
     }

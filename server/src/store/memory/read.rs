@@ -27,8 +27,8 @@ impl Transcript for MemoryStore {
         tail: u16,
     ) -> Result<Option<RoomRow>> {
         let kept =
-            self.shared.with_of(tenant, conversation, |kept| (kept.seq_last(), kept.marks()));
-        let Some((seq_last, marks)) = kept else { return Ok(None) };
+            self.shared.with_of(tenant, conversation, |kept| (kept.seq_last(), kept.receipts()));
+        let Some((seq_last, receipts)) = kept else { return Ok(None) };
         let header = self
             .shared
             .read_records("read a room", |reader| reader.conversation(tenant, conversation))?;
@@ -42,7 +42,7 @@ impl Transcript for MemoryStore {
             let page = self.shared.page(tenant, conversation, sight, (Seq(0), Some(first)), 1);
             page.map(|mut page| page.messages.pop())
         };
-        RoomRow::whole((header, seq_last, marks), tail, is_full, today, newest).map(Some)
+        RoomRow::whole((header, seq_last, receipts), tail, is_full, today, newest).map(Some)
     }
 
     async fn newest(
@@ -132,9 +132,9 @@ impl Shared {
     ) -> Result<Option<NewestRow>> {
         let found = self.with_of(tenant, conversation, |kept| {
             let lines = kept.page(Seq(0), None, ASKED_LOOKED_MAX).to_vec();
-            (kept.home(), kept.seq_last(), kept.marks(), lines)
+            (kept.home(), kept.seq_last(), kept.receipts(), lines)
         });
-        let Some((home, seq_last, marks, lines)) = found else { return Ok(None) };
+        let Some((home, seq_last, receipts, lines)) = found else { return Ok(None) };
         let timeline = self.timeline(home.site);
         let timeline = timeline.as_ref();
         let sight = Sight::Words(self.clock.now().day());
@@ -153,7 +153,7 @@ impl Shared {
             let page = self.page(tenant, conversation, sight, below, 1);
             page.map(|mut page| page.messages.pop())
         })?;
-        Ok(Some(NewestRow { conversation, site: home.site, seq_last, marks, words, asked }))
+        Ok(Some(NewestRow { conversation, site: home.site, seq_last, receipts, words, asked }))
     }
 
     pub(super) fn page(

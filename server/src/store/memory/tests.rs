@@ -121,7 +121,7 @@ async fn a_batch_that_fails_leaves_everything_as_it_was() {
     closed.state = protocol::conversation::ConversationState::Closed;
     let author = protocol::message::Author::Visitor;
     let mark =
-        super::super::MarkRow { tenant, conversation, author, delivered: Seq(1), seen: Seq(1) };
+        super::super::ReceiptRow { tenant, conversation, author, delivered: Seq(1), seen: Seq(1) };
     let text = Personal::new(String::from("half a"));
     let draft = DraftRow { tenant, site, conversation, visitor, agent, text, day: NOW.day() };
     let outcome = store
@@ -132,7 +132,7 @@ async fn a_batch_that_fails_leaves_everything_as_it_was() {
             Write::VisitorToken(Box::new(rotated)),
             Write::Conversation(Box::new(closed)),
             Write::Floor { tenant, conversation, seq: Seq(70) },
-            Write::Mark(mark),
+            Write::Receipt(mark),
             Write::Draft(Box::new(draft)),
             Write::Message(world.message(2, "two")),
             Write::Message(World::new(3).message(1, "no conversation")),

@@ -1,6 +1,6 @@
-//! One conversation as it is kept: its messages and marks, bodies sealed.
+//! One conversation as it is kept: its messages and receipts, bodies sealed.
 //!
-//! Lives here: the rules of sequence numbers and marks, on one conversation that its caller has
+//! Lives here: the rules of sequence numbers and receipts, on one conversation that its caller has
 //! locked; what some readers do not get, kept apart, so that a page passes over a run of it in one
 //! step. Not here: locks, keys. Called by the store's other files.
 
@@ -15,7 +15,7 @@ use crate::privacy::envelope::{Flags, Sequenced, Tag};
 use crate::privacy::gate::Reader;
 use crate::privacy::policy::{PolicyVersion, Purposes};
 use crate::store::sight::SEARCHED_MAX;
-use crate::store::{MarkRow, Sight, StoreError};
+use crate::store::{ReceiptRow, Sight, StoreError};
 
 /// A visitor's page leaves out notes, on whichever day, a preview lines of the system.
 const NOTES: Sight = Sight::Shown(Reader::Visitor, Day(0));
@@ -87,7 +87,7 @@ pub(super) struct Conversation {
     by_id: BTreeSet<(MessageId, Seq)>,
     /// Sequence numbers up to this one were given, though there may be no message.
     floor: Seq,
-    marks: Vec<MarkRow>,
+    receipts: Vec<ReceiptRow>,
     /// Class and day of the newest message whose bucket is on the store's list, so that the list is
     /// asked once a day and not once a message.
     listed: Option<(RetentionClass, Day)>,
@@ -105,7 +105,7 @@ impl Conversation {
             system: Vec::new(),
             by_id: BTreeSet::new(),
             floor: Seq(0),
-            marks: Vec::new(),
+            receipts: Vec::new(),
             listed: None,
             touched: false,
         }
@@ -209,29 +209,29 @@ impl Conversation {
         self.floor = floor;
     }
 
-    /// Raises a mark; it never goes back. What it was.
-    pub(super) fn mark(&mut self, row: MarkRow) -> Option<MarkRow> {
-        match self.marks.iter_mut().find(|mark| mark.author == row.author) {
-            Some(mark) => {
-                let before = *mark;
-                mark.delivered = mark.delivered.max(row.delivered);
-                mark.seen = mark.seen.max(row.seen);
+    /// Raises a receipt; it never goes back. What it was.
+    pub(super) fn receipt(&mut self, row: ReceiptRow) -> Option<ReceiptRow> {
+        match self.receipts.iter_mut().find(|receipt| receipt.author == row.author) {
+            Some(receipt) => {
+                let before = *receipt;
+                receipt.delivered = receipt.delivered.max(row.delivered);
+                receipt.seen = receipt.seen.max(row.seen);
                 Some(before)
             }
             None => {
-                self.marks.push(row);
+                self.receipts.push(row);
                 None
             }
         }
     }
 
-    pub(super) fn unmark(&mut self, author: Author, before: Option<MarkRow>) {
-        self.marks.retain(|mark| mark.author != author);
-        self.marks.extend(before);
+    pub(super) fn lower_receipt(&mut self, author: Author, before: Option<ReceiptRow>) {
+        self.receipts.retain(|receipt| receipt.author != author);
+        self.receipts.extend(before);
     }
 
-    pub(super) fn marks(&self) -> Vec<MarkRow> {
-        self.marks.clone()
+    pub(super) fn receipts(&self) -> Vec<ReceiptRow> {
+        self.receipts.clone()
     }
 
     /// The newest messages with sequence numbers in `(after, before)`, at most so many, in order of

@@ -1,4 +1,4 @@
-//! Rows back into values: conversations, messages, marks, drafts, visitors.
+//! Rows back into values: conversations, messages, receipts, drafts, visitors.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use crate::store::sealed;
 use crate::store::search::SEARCHED_CONVERSATIONS_MAX;
 use crate::store::sight::{DEAD_MAX, Paging, SEARCHED_MAX};
 use crate::store::{
-    ConversationRow, ConversationSearch, Found, MarkRow, MessagePage, Moment, RoomRow, SearchOrder,
-    Sight,
+    ConversationRow, ConversationSearch, Found, MessagePage, Moment, ReceiptRow, RoomRow,
+    SearchOrder, Sight,
 };
 
 mod newest;
@@ -58,7 +58,7 @@ impl Reader<'_> {
         let tail = self.kept(&home, Seq(0), None, tail)?;
         let (is_full, today) = (tail.len() >= full, self.now.day());
         let seq_last = transaction::seq_last(self.connection, home.id)?.max(newest);
-        let whole = (header, seq_last, self.marks(&home)?);
+        let whole = (header, seq_last, self.receipts(&home)?);
         let newest =
             |sight, first| Ok(self.sighted(&home, sight, (Seq(0), Some(first)), 1)?.messages.pop());
         RoomRow::whole(whole, tail, is_full, today, newest).map(Some)
@@ -324,15 +324,15 @@ impl Reader<'_> {
         }))
     }
 
-    fn marks(&self, home: &Home) -> Result<Vec<MarkRow>, Fault> {
+    fn receipts(&self, home: &Home) -> Result<Vec<ReceiptRow>, Fault> {
         let mut statement = self.connection.prepare_cached(
             "SELECT author, agent, delivered, seen FROM marks WHERE conversation = ?1",
         )?;
         let mut rows = statement.query([home.id])?;
-        let mut marks = Vec::new();
+        let mut receipts = Vec::new();
         while let Some(row) = rows.next()? {
             let agent: Vec<u8> = row.get(1)?;
-            marks.push(MarkRow {
+            receipts.push(ReceiptRow {
                 tenant: home.tenant,
                 conversation: home.conversation,
                 author: author(row.get(0)?, <[u8; 16]>::try_from(agent).ok())?,
@@ -340,7 +340,7 @@ impl Reader<'_> {
                 seen: Seq(row.get(3)?),
             });
         }
-        Ok(marks)
+        Ok(receipts)
     }
 
     pub(in crate::store) fn conversation(

@@ -16,7 +16,7 @@ use crate::privacy::seal::{Bucket, Lock, Sealer};
 use crate::recent::Recent;
 use crate::store::record::conversations::TOKEN;
 use crate::store::record::{Change, executor, is};
-use crate::store::{ConversationRow, DraftRow, MarkRow, StoreError, Write, Wrote, sealed};
+use crate::store::{ConversationRow, DraftRow, ReceiptRow, StoreError, Write, Wrote, sealed};
 
 /// Conversations and buckets that the writer knows by heart.
 const REMEMBERED_HALF_LEN: usize = 8_192;
@@ -115,7 +115,7 @@ impl Transaction<'_> {
             Write::Conversation(row) => self.conversation(row),
             Write::Visitor(row) => self.change(Change::put((**row).clone())),
             Write::VisitorToken(row) => self.change(Change::update((**row).clone(), TOKEN)),
-            Write::Mark(row) => self.mark(row),
+            Write::Receipt(row) => self.receipt(row),
             Write::Draft(row) => self.draft(row),
             Write::Record(change) => self.change(change.clone()),
         }
@@ -247,7 +247,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn mark(&mut self, row: &MarkRow) -> Result<Wrote, Fault> {
+    fn receipt(&mut self, row: &ReceiptRow) -> Result<Wrote, Fault> {
         let home = self.home_of(row.tenant, row.conversation)?;
         let agent = row.author.agent();
         self.execute(
@@ -393,7 +393,8 @@ pub(in crate::store) fn locks(writes: &[Write], into: &mut Vec<Lock>) {
                 }
             }
             // A record's own are made where it is sealed.
-            Write::Mark(_) | Write::Floor { .. } | Write::VisitorToken(_) | Write::Record(_) => {}
+            Write::Receipt(_) | Write::Floor { .. } | Write::VisitorToken(_) | Write::Record(_) => {
+            }
         }
     }
 }

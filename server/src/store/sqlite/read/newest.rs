@@ -25,7 +25,7 @@ impl Reader<'_> {
             conversation,
             site: home.site,
             seq_last: transaction::seq_last(self.connection, home.id)?.max(waits),
-            marks: self.marks(&home)?,
+            receipts: self.receipts(&home)?,
             words,
             asked,
         }))
