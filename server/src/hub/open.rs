@@ -21,7 +21,7 @@ use crate::keys::notice_hash;
 use crate::metrics::Throttle;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::ingest::locale;
-use crate::privacy::redact::MARK;
+use crate::privacy::redact::PLACEHOLDER;
 use crate::routing::Input;
 use crate::store::{
     ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
@@ -124,7 +124,7 @@ impl Conversations {
         for (name, answer) in kept {
             let again = masked.answer(name).map_or("", |answer| answer.expose());
             // Other masks than today's may have hidden a part of it, or let it stand.
-            let hidden = [again, answer.expose()].iter().any(|answer| answer.contains(MARK));
+            let hidden = [again, answer.expose()].iter().any(|answer| answer.contains(PLACEHOLDER));
             if again != answer.expose() && !hidden {
                 return Some(format!("answer to `{name}`"));
             }

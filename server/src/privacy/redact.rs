@@ -1,6 +1,6 @@
 //! Masks what must never be stored: card numbers, IBANs, and a site's own patterns.
 //!
-//! What is found is replaced by [`MARK`] before anything else sees the text; there is no way back.
+//! What is found is replaced by [`PLACEHOLDER`] before anything else sees the text; there is no way back.
 //! A number counts as a card with an issuer's prefix and length, a valid check digit, and groups that people
 //! write a card in, so that order numbers, phone numbers and times survive.
 
@@ -34,7 +34,7 @@ use self::sign::{Sign, sign};
 use self::spared::Spared;
 
 /// What stands in the place of what was hidden.
-pub const MARK: &str = "[hidden]";
+pub const PLACEHOLDER: &str = "[hidden]";
 
 /// Patterns of one site.
 pub const PATTERNS_MAX: usize = 16;
@@ -136,23 +136,24 @@ impl Redactor {
 
     /// The text with everything hidden that must not be kept; borrowed where nothing was.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.redact_as(text, |_| Cow::Borrowed(MARK))
+        self.redact_as(text, |_| Cow::Borrowed(PLACEHOLDER))
     }
 
-    /// The same, and never longer than it was: what is shorter than the mark has a star for each character.
+    /// The same, and never longer than it was: what is shorter than the placeholder has a star for
+    /// each character.
     pub fn redact_within<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.redact_as(text, |hidden| match hidden.chars().count() {
-            short if short < MARK.len() => Cow::Owned("*".repeat(short)),
-            _ => Cow::Borrowed(MARK),
+            short if short < PLACEHOLDER.len() => Cow::Owned("*".repeat(short)),
+            _ => Cow::Borrowed(PLACEHOLDER),
         })
     }
 
     fn redact_as<'t>(
         &self,
         text: &'t str,
-        mark: impl Fn(&str) -> Cow<'static, str>,
+        placeholder: impl Fn(&str) -> Cow<'static, str>,
     ) -> Cow<'t, str> {
-        let mut hidden = hide(text, self.find(text), &mark);
+        let mut hidden = hide(text, self.find(text), &placeholder);
         // What is hidden parts what stood around it, which then is looked at by itself.
         for _ in 0..LOOKS_MAX {
             let Cow::Owned(shown) = &hidden else { break };
@@ -160,7 +161,7 @@ impl Redactor {
             if found.is_empty() {
                 break;
             }
-            hidden = Cow::Owned(hide(shown, found, &mark).into_owned());
+            hidden = Cow::Owned(hide(shown, found, &placeholder).into_owned());
         }
         hidden
     }
@@ -175,7 +176,7 @@ impl Redactor {
                 found.push(first.at.start..last.at.end);
             }
         });
-        hide(text, found, &|_| Cow::Borrowed(MARK))
+        hide(text, found, &|_| Cow::Borrowed(PLACEHOLDER))
     }
 
     fn find(&self, text: &str) -> Vec<Range<usize>> {
@@ -264,7 +265,7 @@ fn compile(index: usize, pattern: &str) -> Result<Pattern, BadPattern> {
 fn hide<'t>(
     text: &'t str,
     mut ranges: Vec<Range<usize>>,
-    mark: &impl Fn(&str) -> Cow<'static, str>,
+    placeholder: &impl Fn(&str) -> Cow<'static, str>,
 ) -> Cow<'t, str> {
     if ranges.is_empty() {
         return Cow::Borrowed(text);
@@ -280,7 +281,7 @@ fn hide<'t>(
     for range in ranges {
         shown.push_str(text.get(end..range.start).unwrap_or_default());
         end = range.end;
-        shown.push_str(&mark(text.get(range).unwrap_or_default()));
+        shown.push_str(&placeholder(text.get(range).unwrap_or_default()));
     }
     shown.push_str(text.get(end..).unwrap_or_default());
     Cow::Owned(shown)

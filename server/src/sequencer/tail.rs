@@ -1,7 +1,8 @@
 //! The newest messages of a room, in order of their sequence numbers.
 //!
-//! Beside them stand marks of their ids, two bytes each: whether a message came before is asked for every
-//! one that comes, and to look into fifty messages for it is to fetch fifty pieces of memory. All marks lie in two.
+//! Beside them stand fingerprints of their ids, two bytes each: whether a message came before is
+//! asked for every one that comes, and to look into fifty messages for it is to fetch fifty pieces
+//! of memory. All fingerprints lie in two.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use crate::privacy::envelope::Sequenced;
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     sequenced: VecDeque<Arc<Sequenced>>,
-    /// The mark of each, at the same index.
-    marks: VecDeque<u16>,
+    /// The fingerprint of each, at the same index.
+    fingerprints: VecDeque<u16>,
 }
 
 /// The end of a UUIDv7, which is random. Ids with the same one are told apart by the messages.
-fn mark(message: MessageId) -> u16 {
+fn fingerprint(message: MessageId) -> u16 {
     let [.., a, b] = *message.as_bytes();
     u16::from_be_bytes([a, b])
 }
@@ -29,9 +30,9 @@ impl From<Vec<Arc<Sequenced>>> for Tail {
     fn from(mut sequenced: Vec<Arc<Sequenced>>) -> Self {
         // It was read into room for a page.
         sequenced.shrink_to_fit();
-        let marks =
-            sequenced.iter().map(|sequenced| mark(sequenced.envelope().message())).collect();
-        Self { sequenced: sequenced.into(), marks }
+        let fingerprints =
+            sequenced.iter().map(|sequenced| fingerprint(sequenced.envelope().message())).collect();
+        Self { sequenced: sequenced.into(), fingerprints }
     }
 }
 
@@ -50,13 +51,18 @@ impl Tail {
 
     /// A message by its id.
     pub(super) fn find(&self, message: MessageId) -> Option<&Arc<Sequenced>> {
-        let wanted = mark(message);
-        // Several marks are compared at once so, and nearly every message is new.
-        let (front, back) = self.marks.as_slices();
+        let wanted = fingerprint(message);
+        // Several fingerprints are compared at once so, and nearly every message is new.
+        let (front, back) = self.fingerprints.as_slices();
         if !front.contains(&wanted) && !back.contains(&wanted) {
             return None;
         }
-        let hits = self.marks.iter().enumerate().rev().filter(|(_, mark)| **mark == wanted);
+        let hits = self
+            .fingerprints
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, fingerprint)| **fingerprint == wanted);
         hits.filter_map(|(at, _)| self.sequenced.get(at))
             .find(|sequenced| sequenced.envelope().message() == message)
     }
@@ -69,26 +75,26 @@ impl Tail {
 
     /// A message whose sequence number is above all that are here.
     pub(super) fn push(&mut self, sequenced: Arc<Sequenced>) {
-        self.marks.push_back(mark(sequenced.envelope().message()));
+        self.fingerprints.push_back(fingerprint(sequenced.envelope().message()));
         self.sequenced.push_back(sequenced);
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Arc<Sequenced>> {
-        self.marks.pop_front();
+        self.fingerprints.pop_front();
         self.sequenced.pop_front()
     }
 
     /// A message wherever its sequence number belongs.
     pub(super) fn insert(&mut self, sequenced: Arc<Sequenced>) {
         let at = self.sequenced.partition_point(|known| known.seq() < sequenced.seq());
-        self.marks.insert(at, mark(sequenced.envelope().message()));
+        self.fingerprints.insert(at, fingerprint(sequenced.envelope().message()));
         self.sequenced.insert(at, sequenced);
     }
 
     /// Takes out what has this sequence number.
     pub(super) fn remove(&mut self, seq: Seq) -> Option<Arc<Sequenced>> {
         let at = self.sequenced.binary_search_by_key(&seq, |sequenced| sequenced.seq()).ok()?;
-        self.marks.remove(at);
+        self.fingerprints.remove(at);
         self.sequenced.remove(at)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! All of it is made from seeds, so that each run sees the same numbers.
 
-use super::{MARK, Redactor};
+use super::{PLACEHOLDER, Redactor};
 
 /// Numbers of each kind.
 const EACH: usize = 800;
@@ -294,7 +294,7 @@ impl Missed {
 
     fn hides_between(&mut self, form: &str, before: &str, number: &str, after: &str) {
         let shown = Redactor::default().redact(&format!("{before}{number}{after}")).into_owned();
-        if shown != format!("{before}{MARK}{after}") {
+        if shown != format!("{before}{PLACEHOLDER}{after}") {
             self.0.push(format!("{form}: {before}{number}{after} -> {shown}"));
         }
     }
@@ -411,7 +411,7 @@ fn no_card_stays_whatever_stands_beside_it() {
             let written = grouped(&card(&mut chance, "34", 15), groups, " ");
             let shown = Redactor::default().redact(&format!("{written} 1225")).into_owned();
             // With the date another number may be valid by chance.
-            if ![format!("{MARK} 1225"), MARK.to_owned()].contains(&shown) {
+            if ![format!("{PLACEHOLDER} 1225"), PLACEHOLDER.to_owned()].contains(&shown) {
                 missed.0.push(format!("fifteen: {written} -> {shown}"));
             }
         }
@@ -520,7 +520,7 @@ fn no_card_stays_digit_by_digit_or_counted() {
         for reversed in [reversed, fours] {
             let shown =
                 Redactor::default().redact(&format!("\u{202e}{reversed}\u{202c}")).into_owned();
-            if shown != MARK {
+            if shown != PLACEHOLDER {
                 missed.0.push(format!("turned: {reversed} -> {shown}"));
             }
         }

@@ -251,7 +251,7 @@ impl Closure<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::privacy::redact::{BadPattern, MARK, Redactor};
+    use crate::privacy::redact::{BadPattern, PLACEHOLDER, Redactor};
     use protocol::limits::TEXT_CHARS_MAX;
 
     fn taken(pattern: &str) -> Result<(), BadPattern> {
@@ -335,7 +335,7 @@ mod tests {
         assert!(found.len() <= 2 * ALIVE_MAX + 1, "{} searches", found.len());
         assert_eq!(found.last().map(|range| range.end), Some(text.len()));
         let redactor = Redactor::new(&["a.*z|a".to_owned()]).unwrap();
-        assert_eq!(redactor.redact(&text), MARK);
+        assert_eq!(redactor.redact(&text), PLACEHOLDER);
     }
 
     /// One that never looks far finds all there is, however often.
@@ -343,6 +343,6 @@ mod tests {
     fn a_text_full_of_hits_keeps_what_is_none() {
         let redactor = Redactor::new(&["ORDER-[0-9]+".to_owned()]).unwrap();
         let text = "ORDER-7, ".repeat(400);
-        assert_eq!(redactor.redact(&text), format!("{MARK}, ").repeat(400));
+        assert_eq!(redactor.redact(&text), format!("{PLACEHOLDER}, ").repeat(400));
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::iban::COUNTRIES;
-use super::{BadPattern, MARK, PATTERN_BYTES_MAX, PATTERNS_MAX, Redactor};
+use super::{BadPattern, PATTERN_BYTES_MAX, PATTERNS_MAX, PLACEHOLDER, Redactor};
 
 fn redact(text: &str) -> String {
     Redactor::default().redact(text).into_owned()
@@ -39,19 +39,22 @@ fn card_numbers_are_hidden_however_they_are_written() {
         "6304000000000000",
         "4000000000000000006",
     ] {
-        assert_eq!(redact(card), MARK, "{card}");
-        assert_eq!(redact(&format!("my card:{card}, thanks")), format!("my card:{MARK}, thanks"));
-        assert_eq!(redact(&format!("CARD{card}x")), format!("CARD{MARK}x"));
+        assert_eq!(redact(card), PLACEHOLDER, "{card}");
+        assert_eq!(
+            redact(&format!("my card:{card}, thanks")),
+            format!("my card:{PLACEHOLDER}, thanks")
+        );
+        assert_eq!(redact(&format!("CARD{card}x")), format!("CARD{PLACEHOLDER}x"));
     }
 }
 
 #[test]
 fn what_stands_beside_a_card_number_stays() {
-    assert_eq!(redact("4111 1111 1111 1111 12/27 123"), format!("{MARK} 12/27 123"));
-    assert_eq!(redact("order 12 4111 1111 1111 1111"), format!("order 12 {MARK}"));
+    assert_eq!(redact("4111 1111 1111 1111 12/27 123"), format!("{PLACEHOLDER} 12/27 123"));
+    assert_eq!(redact("order 12 4111 1111 1111 1111"), format!("order 12 {PLACEHOLDER}"));
     assert_eq!(
         redact("4111111111111111 5555555555554444"),
-        format!("{MARK} {MARK}"),
+        format!("{PLACEHOLDER} {PLACEHOLDER}"),
         "two of them"
     );
 }
@@ -68,9 +71,9 @@ fn account_numbers_are_hidden_however_they_are_written() {
         "MT84MALT011000012345MTLCAST001S",
         "ＤＥ８９３７０４００４４０５３２０１３０００",
     ] {
-        assert_eq!(redact(iban), MARK, "{iban}");
-        assert_eq!(redact(&format!("IBAN {iban}.")), format!("IBAN {MARK}."));
-        assert_eq!(redact(&format!("IBAN{iban}")), format!("IBAN{MARK}"));
+        assert_eq!(redact(iban), PLACEHOLDER, "{iban}");
+        assert_eq!(redact(&format!("IBAN {iban}.")), format!("IBAN {PLACEHOLDER}."));
+        assert_eq!(redact(&format!("IBAN{iban}")), format!("IBAN{PLACEHOLDER}"));
     }
     let mistyped = "GB29 NWBK 6016 1331 9268 18";
     assert_eq!(redact(mistyped), mistyped);
@@ -115,11 +118,11 @@ fn a_sites_own_patterns_are_hidden_too() {
         Redactor::new(&["(?i)customer-\\d{4}".to_owned(), "\\bsecret\\w*".to_owned()]).unwrap();
     assert_eq!(
         redactor.redact("Customer-1234 has a secretword and 4111111111111111"),
-        format!("{MARK} has a {MARK} and {MARK}")
+        format!("{PLACEHOLDER} has a {PLACEHOLDER} and {PLACEHOLDER}")
     );
     assert_eq!(redactor.redact("customer-12"), "customer-12");
     let overlapping = Redactor::new(&["abcd".to_owned(), "cdef".to_owned()]).unwrap();
-    assert_eq!(overlapping.redact("xabcdefx"), format!("x{MARK}x"));
+    assert_eq!(overlapping.redact("xabcdefx"), format!("x{PLACEHOLDER}x"));
 }
 
 #[test]
@@ -139,10 +142,10 @@ fn patterns_are_bounded_and_the_error_says_which() {
 #[test]
 fn a_half_typed_text_shows_no_long_number() {
     let peek = |text: &'static str| Redactor::default().redact_peek(text).into_owned();
-    assert_eq!(peek("my card is 4111 111"), format!("my card is {MARK}"));
-    assert_eq!(peek("DE89 3704 0044"), format!("DE{MARK}"));
+    assert_eq!(peek("my card is 4111 111"), format!("my card is {PLACEHOLDER}"));
+    assert_eq!(peek("DE89 3704 0044"), format!("DE{PLACEHOLDER}"));
     assert_eq!(peek("order 123456"), "order 123456");
-    assert_eq!(peek("4111111111111111 ok"), format!("{MARK} ok"));
+    assert_eq!(peek("4111111111111111 ok"), format!("{PLACEHOLDER} ok"));
 }
 
 /// Digits with their check digit.
@@ -183,7 +186,7 @@ proptest! {
         let signs: Vec<char> = account(COUNTRIES[country], &rest).chars().collect();
         let groups: Vec<String> = signs.chunks(group).map(|chunk| chunk.iter().collect()).collect();
         let text = format!("{before}{}. Thanks", groups.join(gap));
-        prop_assert_eq!(redact(&text), format!("{before}{MARK}. Thanks"));
+        prop_assert_eq!(redact(&text), format!("{before}{PLACEHOLDER}. Thanks"));
     }
 
     #[test]
@@ -212,7 +215,7 @@ proptest! {
             .map(|chunk| chunk.iter().map(ToString::to_string).collect())
             .collect();
         let text = format!("{before}{}{after}", groups.join(gap));
-        prop_assert_eq!(redact(&text), format!("{before}{MARK}{after}"));
+        prop_assert_eq!(redact(&text), format!("{before}{PLACEHOLDER}{after}"));
     }
 
     #[test]

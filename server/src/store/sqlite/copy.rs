@@ -200,7 +200,8 @@ impl SqliteStore {
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
             .map_err(failed("check"))?;
         let meta = file::meta(&connection).map_err(failed("read"))?;
-        let (Some(Meta { known: about, generation, keys_mark }), "ok") = (meta, verdict.as_str())
+        let (Some(Meta { known: about, generation, keys_fingerprint }), "ok") =
+            (meta, verdict.as_str())
         else {
             return Err(OpenError::Corrupt { path: path.to_owned(), source: None });
         };
@@ -208,7 +209,7 @@ impl SqliteStore {
             path: path.to_owned(),
             version,
             known,
-            keys: Some((generation, keys_mark)),
+            keys: Some((generation, keys_fingerprint)),
             id: Some(about.id),
             connection: Mutex::new(connection),
         })

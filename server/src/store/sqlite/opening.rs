@@ -313,8 +313,8 @@ fn open_to_write(folder: &Path, sealer: &dyn Sealer, now: UnixMillis) -> Result<
 
 fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError> {
     let (connection, marked) = file::open_alone(folder)?;
-    let Meta { known, generation, keys_mark } = known(folder, &connection)?;
-    judge_keys(&file::database_path(folder), generation, keys_mark, sealer)?;
+    let Meta { known, generation, keys_fingerprint } = known(folder, &connection)?;
+    judge_keys(&file::database_path(folder), generation, keys_fingerprint, sealer)?;
     let found = file::find_journal(folder, &known, marked)?;
     let in_file = in_file(folder, &connection, marked)?;
     Ok(Opened {
@@ -397,7 +397,7 @@ fn check_keys(
     sealer: &dyn Sealer,
 ) -> Result<(), OpenError> {
     let path = file::database_path(folder);
-    let mark = keys_mark(sealer)?;
+    let mark = keys_fingerprint(sealer)?;
     let failed = |source| OpenError::File { act: "read", path: path.clone(), source };
     connection
         .execute(
@@ -406,8 +406,8 @@ fn check_keys(
             rusqlite::params![sealer.generation(), mark],
         )
         .map_err(failed)?;
-    let Meta { generation, keys_mark, .. } = known(folder, connection)?;
-    judge_keys(&path, generation, keys_mark, sealer)?;
+    let Meta { generation, keys_fingerprint, .. } = known(folder, connection)?;
+    judge_keys(&path, generation, keys_fingerprint, sealer)?;
     connection
         .execute("UPDATE meta SET store_id = randomblob(16) WHERE store_id IS NULL", [])
         .map_err(failed)?;
@@ -415,7 +415,7 @@ fn check_keys(
 }
 
 /// A keyed hash of nothing: other keys would give another one.
-fn keys_mark(sealer: &dyn Sealer) -> Result<[u8; 32], OpenError> {
+fn keys_fingerprint(sealer: &dyn Sealer) -> Result<[u8; 32], OpenError> {
     let any = TenantId::from_bytes([0; 16]);
     sealer.find_hash(any, "keys", "mark").map_err(|_| OpenError::Keys)
 }
@@ -426,7 +426,7 @@ pub(super) fn judge_keys(
     stored: [u8; 32],
     sealer: &dyn Sealer,
 ) -> Result<(), OpenError> {
-    if stored != keys_mark(sealer)? {
+    if stored != keys_fingerprint(sealer)? {
         return Err(OpenError::WrongKeys(path.to_owned()));
     }
     if sealer.generation() < generation {

@@ -53,10 +53,10 @@ pub fn repair(
     let failed = |act| file::refused(act, &path);
     let connection = file::connect_unjudged(folder)?;
     let meta = file::meta(&connection).map_err(failed("read"))?;
-    let Some(Meta { known, generation, keys_mark }) = meta else {
+    let Some(Meta { known, generation, keys_fingerprint }) = meta else {
         return Ok(Repaired { fault, saved: 0, lost: 0, lost_commits: 0, lost_keys: 0, id: None });
     };
-    judge_keys(&path, generation, keys_mark, sealer)?;
+    judge_keys(&path, generation, keys_fingerprint, sealer)?;
     let marked = match mark::find(folder) {
         Ok(mark::Found::Mark(mark)) if mark.id == known.id => Some(mark),
         _ => None,

@@ -116,7 +116,7 @@ pub(in crate::store::sqlite) fn check_alone(folder: &Path) -> Result<(), OpenErr
 pub(in crate::store::sqlite) struct Meta {
     pub(in crate::store::sqlite) known: Known,
     pub(in crate::store::sqlite) generation: u64,
-    pub(in crate::store::sqlite) keys_mark: [u8; 32],
+    pub(in crate::store::sqlite) keys_fingerprint: [u8; 32],
 }
 
 /// The one row about the file, of the newest version; `None` before its first start.
@@ -137,7 +137,7 @@ pub(in crate::store::sqlite) fn meta(connection: &Connection) -> rusqlite::Resul
                 let id: Option<StoreId> = row.get(0)?;
                 let (id, commits) = (id.unwrap_or_default(), row.get(1)?);
                 let known = Known { id, commits, checkpointed, need };
-                Ok(Meta { known, generation: row.get(7)?, keys_mark: row.get(8)? })
+                Ok(Meta { known, generation: row.get(7)?, keys_fingerprint: row.get(8)? })
             },
         )
         .optional()
@@ -228,10 +228,10 @@ pub(in crate::store::sqlite) fn look_inside(
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
             keys = connection.query_row(sql, [], row).optional().map_err(named("read"))?;
         }
-    } else if let Some(Meta { known, generation, keys_mark }) =
+    } else if let Some(Meta { known, generation, keys_fingerprint }) =
         meta(&connection).map_err(named("read"))?
     {
-        (keys, id) = (Some((generation, keys_mark)), Some(known.id));
+        (keys, id) = (Some((generation, keys_fingerprint)), Some(known.id));
         find_journal(folder, &known, marked)?;
     }
     let connection = Mutex::new(connection);
