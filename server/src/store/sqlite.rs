@@ -16,7 +16,7 @@ mod feed;
 mod file;
 mod gaps;
 mod journal;
-mod mark;
+mod ack_mark;
 mod opening;
 mod read;
 mod records;
@@ -41,10 +41,10 @@ use protocol::ids::ConversationId;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::ack_mark::{AckMark, AckMarkFile};
 use self::checkpointer::Checkpointer;
 use self::completion::CompletionThread;
 use self::copy::LogLock;
-use self::mark::{Mark, MarkFile};
 use self::memtable::{Memtable, Waiting};
 use self::opening::Opened;
 use self::short::Short;
@@ -229,7 +229,10 @@ impl SqliteStore {
             journal_noted: None,
             id,
             commits,
-            mark: MarkFile::begin(folder, Mark { id, commits, in_file, journal: found.reached }),
+            mark: AckMarkFile::begin(
+                folder,
+                AckMark { id, commits, in_file, journal: found.reached },
+            ),
             alone: Arc::clone(&alone),
             memtable: Arc::clone(&memtable),
             checkpointer,

@@ -17,7 +17,7 @@ const STANDING: [(&str, &[&str], &str); 3] = [
     ),
     (
         "store/sqlite",
-        &["file", "journal", "mark"],
+        &["ack_mark", "file", "journal"],
         "the database's file is opened with its journal, whose mark lies in the file",
     ),
     (

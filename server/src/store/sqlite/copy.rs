@@ -20,8 +20,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
+use super::ack_mark::{AckMark, AckMarkFile};
 use super::file::{self, FolderLock, Meta};
-use super::mark::{Mark, MarkFile};
 use super::{LookedData, OpenError, SqliteStore, StoreId};
 use crate::onlooker;
 use crate::privacy::seal::Bucket;
@@ -263,9 +263,9 @@ impl SqliteStore {
             return Err(OpenError::Corrupt { path, source: None });
         };
         let (id, commits) = (known.id, known.commits);
-        MarkFile::begin(
+        AckMarkFile::begin(
             folder,
-            Mark { id, commits, in_file: commits, journal: known.checkpointed },
+            AckMark { id, commits, in_file: commits, journal: known.checkpointed },
         );
         Ok(())
     }
@@ -289,7 +289,7 @@ impl SqliteStore {
 
     /// What a restore makes in a data folder beside the copy.
     pub fn traces_of(folder: &Path) -> Vec<PathBuf> {
-        vec![super::mark::path(folder), folder.join(file::LOCK_FILE)]
+        vec![super::ack_mark::path(folder), folder.join(file::LOCK_FILE)]
     }
 }
 

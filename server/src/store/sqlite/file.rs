@@ -16,8 +16,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use self::judge::{check_alone, judge_file};
 use super::OpenError;
+use super::ack_mark::AckMark;
 use super::journal::{Journal, Reached, StoreId};
-use super::mark::Mark;
 use crate::folder;
 use crate::folder::LockError;
 
@@ -224,7 +224,7 @@ pub(super) fn connect_to_memory() -> rusqlite::Result<Connection> {
 
 /// Opens or makes the file, checks it and brings it to the newest version. With it, how far acks went, where that is
 /// known.
-pub(super) fn open(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
+pub(super) fn open(folder: &Path) -> Result<(Connection, Option<AckMark>), OpenError> {
     let path = database_path(folder);
     let named = |act| refused(act, &path);
     let bytes = bytes_of(&path);
@@ -277,7 +277,7 @@ pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Opens the file for reading alone, which needs no room; only of the newest version, for another would need some.
-pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<Mark>), OpenError> {
+pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<AckMark>), OpenError> {
     let path = database_path(folder);
     let connection = connect_alone(folder).map_err(refused("open", &path))?;
     let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;

@@ -11,11 +11,11 @@ use protocol::time::UnixMillis;
 use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
+use super::ack_mark::AckMark;
 use super::copy::Rows;
 use super::fault::Fault;
 use super::file::{self, Meta};
 use super::journal::{Found, JournalFault, Need, Reached, StoreId};
-use super::mark::Mark;
 use super::read::Reader;
 use super::row::MessageRow;
 use super::transaction::{Memory, Transaction};
@@ -328,7 +328,11 @@ fn open_to_read(folder: &Path, sealer: &dyn Sealer) -> Result<Opened, OpenError>
     })
 }
 
-fn in_file(folder: &Path, connection: &Connection, marked: Option<Mark>) -> Result<u64, OpenError> {
+fn in_file(
+    folder: &Path,
+    connection: &Connection,
+    marked: Option<AckMark>,
+) -> Result<u64, OpenError> {
     let failed = file::refused("read", &file::database_path(folder));
     let said = file::in_file(connection).map_err(failed)?;
     Ok(marked.map_or(0, |mark| mark.in_file).max(said))

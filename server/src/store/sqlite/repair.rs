@@ -9,9 +9,9 @@ use protocol::time::UnixMillis;
 use rusqlite::OptionalExtension as _;
 
 use super::OpenError;
+use super::ack_mark;
 use super::file::{self, Meta};
 use super::journal::{self, Need, StoreId};
-use super::mark;
 use super::opening::{judge_keys, unwritten};
 use super::row::MessageRow;
 use super::transaction::{Memory, Transaction};
@@ -57,8 +57,8 @@ pub fn repair(
         return Ok(Repaired { fault, saved: 0, lost: 0, lost_commits: 0, lost_keys: 0, id: None });
     };
     judge_keys(&path, generation, keys_fingerprint, sealer)?;
-    let marked = match mark::find(folder) {
-        Ok(mark::Found::Mark(mark)) if mark.id == known.id => Some(mark),
+    let marked = match ack_mark::find(folder) {
+        Ok(ack_mark::Found::Mark(mark)) if mark.id == known.id => Some(mark),
         _ => None,
     };
     let journal_path = journal::path(folder);
@@ -107,7 +107,7 @@ pub fn repair(
     // Only now: until then it can be begun anew.
     for (from, to) in [
         (journal_path, aside(folder, "livehelp.journal")),
-        (mark::path(folder), aside(folder, "livehelp.mark")),
+        (ack_mark::path(folder), aside(folder, "livehelp.mark")),
     ] {
         match std::fs::rename(&from, to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -25,6 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::log::{WalCheckpoint, wal_checkpoint};
+use super::ack_mark::AckMarkFile;
 use super::checkpointer::Checkpointer;
 use super::completion::CompletionThread;
 use super::fault::Fault;
@@ -32,7 +33,6 @@ use super::file;
 use super::file::InPlace;
 use super::gaps::Walk;
 use super::journal::{Journal, StoreId};
-use super::mark::MarkFile;
 use super::memtable::Memtable;
 use super::transaction::{Memory, Transaction};
 use crate::clock::Clock;
@@ -121,7 +121,7 @@ pub(super) struct Writer {
     pub(super) id: StoreId,
     /// How often the database was committed, and where that is marked.
     pub(super) commits: u64,
-    pub(super) mark: MarkFile,
+    pub(super) mark: AckMarkFile,
     /// Whoever reads alone while there is no room for more.
     pub(super) alone: Arc<Mutex<Option<Connection>>>,
     pub(super) memtable: Arc<Memtable>,

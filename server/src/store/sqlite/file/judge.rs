@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{APPLICATION_ID, bytes_of, check_restored, database_path, refused, user, version};
 use crate::onlooker;
+use crate::store::sqlite::ack_mark::AckMark;
 use crate::store::sqlite::journal::{Known, Need, Reached, StoreId};
-use crate::store::sqlite::mark::Mark;
-use crate::store::sqlite::{Looked, LookedData, OpenError, journal, mark};
+use crate::store::sqlite::{Looked, LookedData, OpenError, ack_mark, journal};
 
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 pub(super) const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -22,7 +22,7 @@ pub(super) fn judge_file(
     folder: &Path,
     connection: &Connection,
     bytes: u64,
-) -> Result<(u32, Option<Mark>), OpenError> {
+) -> Result<(u32, Option<AckMark>), OpenError> {
     let path = database_path(folder);
     let failed = |act| refused(act, &path);
     let (id, version) = marks(connection).map_err(failed("read"))?;
@@ -44,8 +44,8 @@ pub(super) fn marked(
     folder: &Path,
     connection: &Connection,
     version: u32,
-) -> Result<Option<Mark>, OpenError> {
-    let (path, mark_path) = (database_path(folder), mark::path(folder));
+) -> Result<Option<AckMark>, OpenError> {
+    let (path, mark_path) = (database_path(folder), ack_mark::path(folder));
     if version < VERSION_WITH_MARK {
         return Ok(None);
     }
@@ -73,12 +73,12 @@ pub(super) fn marked(
         let commits = commits.saturating_sub(alone.unwrap_or_default());
         return Err(OpenError::Behind { path, commits });
     }
-    let mark = match mark::find(folder).map_err(super::io("read", &mark_path))? {
-        mark::Found::Mark(mark) if mark.id == id => mark,
+    let mark = match ack_mark::find(folder).map_err(super::io("read", &mark_path))? {
+        ack_mark::Found::Mark(mark) if mark.id == id => mark,
         // It is made anew and nothing hangs on it, but for the proof that nothing is missing.
-        mark::Found::Mark(_) => return without_mark(&mark_path, "belongs to other data"),
-        mark::Found::Damaged => return without_mark(&mark_path, "is damaged"),
-        mark::Found::Missing => return without_mark(&mark_path, "is missing"),
+        ack_mark::Found::Mark(_) => return without_mark(&mark_path, "belongs to other data"),
+        ack_mark::Found::Damaged => return without_mark(&mark_path, "is damaged"),
+        ack_mark::Found::Missing => return without_mark(&mark_path, "is missing"),
     };
     if alone.is_some_and(|alone| alone < mark.in_file) {
         let commits = mark.commits.saturating_sub(alone.unwrap_or_default());
@@ -97,7 +97,7 @@ pub(in crate::store::sqlite) fn in_file(connection: &Connection) -> rusqlite::Re
     Ok(said.optional()?.unwrap_or_default())
 }
 
-pub(super) fn without_mark(path: &Path, what: &'static str) -> Result<Option<Mark>, OpenError> {
+pub(super) fn without_mark(path: &Path, what: &'static str) -> Result<Option<AckMark>, OpenError> {
     tracing::warn!(path = %path.display(), reason = what, "how far acks went is not known; what there is, is taken");
     Ok(None)
 }
@@ -105,7 +105,7 @@ pub(super) fn without_mark(path: &Path, what: &'static str) -> Result<Option<Mar
 /// Where the file is missing or empty there must be nothing that speaks of data.
 pub(in crate::store::sqlite) fn check_alone(folder: &Path) -> Result<(), OpenError> {
     let path = database_path(folder);
-    let speaks = [onlooker::log_path(&path), journal::path(folder), mark::path(folder)];
+    let speaks = [onlooker::log_path(&path), journal::path(folder), ack_mark::path(folder)];
     match speaks.into_iter().find(|other| bytes_of(other) > 0) {
         Some(beside) => Err(OpenError::Gone { path, beside }),
         None => Ok(()),
@@ -242,7 +242,7 @@ pub(in crate::store::sqlite) fn look_inside(
 pub(in crate::store::sqlite) fn find_journal(
     folder: &Path,
     known: &Known,
-    marked: Option<Mark>,
+    marked: Option<AckMark>,
 ) -> Result<journal::Found, OpenError> {
     let path = journal::path(folder);
     match journal::find(folder, known, marked.map(|mark| mark.journal)) {

@@ -1,5 +1,6 @@
-//! How far acks went, beside the database and its journal: a file that says so loses nothing when it is lost, and
-//! shows that one of them was lost or put back from earlier.
+//! The high-water mark of acks: how far they went, beside the database and its journal: a file that
+//! says so loses nothing when it is lost, and shows that one of them was lost or put back from
+//! earlier.
 //!
 //! Written after each sync and before completions run, and not synced itself: it survives the end
 //! of the process, and after a loss of power it is older than what it speaks of, which does no
@@ -24,7 +25,7 @@ pub(super) fn path(folder: &Path) -> PathBuf {
 
 /// What was acked at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct AckMark {
     pub(super) id: StoreId,
     /// How often the database committed, and how often when all of its log was last checkpointed
     /// into the file.
@@ -36,7 +37,7 @@ pub(super) struct Mark {
 /// What lies there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    Mark(Mark),
+    Mark(AckMark),
     Missing,
     Damaged,
 }
@@ -49,12 +50,12 @@ pub(super) fn find(folder: &Path) -> io::Result<Found> {
     }
 }
 
-fn newest(bytes: &[u8]) -> Option<(u64, Mark)> {
+fn newest(bytes: &[u8]) -> Option<(u64, AckMark)> {
     let slots = SLOTS.map(|at| bytes.get(usize::try_from(at).ok()?..).and_then(decode));
     slots.into_iter().flatten().max_by_key(|(writes, _)| *writes)
 }
 
-fn decode(mut bytes: &[u8]) -> Option<(u64, Mark)> {
+fn decode(mut bytes: &[u8]) -> Option<(u64, AckMark)> {
     let content = bytes.get(..BYTES - 4)?;
     let said = bytes.get(BYTES - 4..BYTES)?;
     if said != crc32fast::hash(content).to_le_bytes() {
@@ -67,7 +68,7 @@ fn decode(mut bytes: &[u8]) -> Option<(u64, Mark)> {
     let id = bytes.split_off(..16)?.try_into().ok()?;
     let sum = u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?);
     content.starts_with(&MAGIC).then_some(())?;
-    Some((writes, Mark { id, commits, in_file, journal: Reached { epoch, batches, rows, sum } }))
+    Some((writes, AckMark { id, commits, in_file, journal: Reached { epoch, batches, rows, sum } }))
 }
 
 fn halves(both: u64) -> (u32, u32) {
@@ -75,7 +76,7 @@ fn halves(both: u64) -> (u32, u32) {
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
-fn encode(writes: u64, mark: &Mark) -> [u8; BYTES] {
+fn encode(writes: u64, mark: &AckMark) -> [u8; BYTES] {
     let Reached { epoch, batches, rows, sum } = mark.journal;
     let mut bytes = [0; BYTES];
     bytes[..4].copy_from_slice(&MAGIC);
@@ -94,16 +95,16 @@ fn encode(writes: u64, mark: &Mark) -> [u8; BYTES] {
 
 /// The file, held open by the writer.
 #[derive(Debug)]
-pub(super) struct MarkFile {
+pub(super) struct AckMarkFile {
     /// None where it cannot be made: then nothing is marked.
     file: Option<File>,
     writes: u64,
-    pub(super) mark: Mark,
+    pub(super) mark: AckMark,
 }
 
-impl MarkFile {
+impl AckMarkFile {
     /// Begins with this mark; what stood there was heeded before.
-    pub(super) fn begin(folder: &Path, mark: Mark) -> Self {
+    pub(super) fn begin(folder: &Path, mark: AckMark) -> Self {
         let writes = std::fs::read(path(folder)).ok().and_then(|bytes| newest(&bytes));
         let writes = writes.map_or(0, |(writes, _)| writes);
         let file = OpenOptions::new()
@@ -166,8 +167,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         assert_eq!(find(folder).unwrap(), Found::Missing);
-        let mut mark = Mark { id: [7; 16], commits: 3, in_file: 2, journal: Reached::default() };
-        let mut file = MarkFile::begin(folder, mark);
+        let mut mark = AckMark { id: [7; 16], commits: 3, in_file: 2, journal: Reached::default() };
+        let mut file = AckMarkFile::begin(folder, mark);
         let reached = Reached { epoch: 4, batches: 5, rows: 6, sum: 7 };
         file.appended(reached);
         file.committed(9, Reached::default());
@@ -179,12 +180,12 @@ mod tests {
             let mut bytes = good.clone();
             bytes[at] ^= 1;
             std::fs::write(path(folder), &bytes).unwrap();
-            let before = Found::Mark(Mark { commits: 3, ..mark });
+            let before = Found::Mark(AckMark { commits: 3, ..mark });
             assert_eq!(find(folder).unwrap(), before, "the one before it, byte {at}");
         }
         std::fs::write(path(folder), b"").unwrap();
         assert_eq!(find(folder).unwrap(), Found::Damaged);
         std::fs::write(path(folder), &good).unwrap();
-        assert_eq!(MarkFile::begin(folder, mark).writes, file.writes + 1);
+        assert_eq!(AckMarkFile::begin(folder, mark).writes, file.writes + 1);
     }
 }
