@@ -126,7 +126,7 @@ wire_codes! {
 }
 
 wire_codes! {
-    /// What a line of the system tells; the words are the client's, in its reader's language.
+    /// What an event message tells; the words are the client's, in its reader's language.
     pub enum EventKind {
         /// An agent took the conversation.
         Assigned = 1 "assigned",
@@ -238,7 +238,7 @@ impl<'de> Deserialize<'de> for Author {
 pub enum Body<'a> {
     /// Words.
     Text(Text<'a>),
-    /// A line of the system, and the agent it is about.
+    /// An event message, and the agent it is about.
     Event {
         /// What happened.
         event: EventKind,

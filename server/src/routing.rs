@@ -184,8 +184,8 @@ pub enum Effect {
         /// How long it will probably wait, once enough have been served to tell.
         wait_ms: Option<u64>,
     },
-    /// A line of the system for the transcript.
-    Line { conversation: ConversationId, event: EventKind, agent: Option<AgentId> },
+    /// An event message for the transcript.
+    EventMessage { conversation: ConversationId, event: EventKind, agent: Option<AgentId> },
     /// An agent's standing changed.
     AgentChanged { agent: AgentId },
     /// What a site may promise changed.
@@ -421,8 +421,13 @@ impl Routing {
         Ok(())
     }
 
-    fn line_of(&mut self, conversation: ConversationId, event: EventKind, agent: Option<AgentId>) {
-        self.effects.push(Effect::Line { conversation, event, agent });
+    fn event_message(
+        &mut self,
+        conversation: ConversationId,
+        event: EventKind,
+        agent: Option<AgentId>,
+    ) {
+        self.effects.push(Effect::EventMessage { conversation, event, agent });
     }
 
     /// The only way to change a standing: the books of the team follow.

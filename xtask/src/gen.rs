@@ -146,7 +146,7 @@ const MESSAGE: Schema = Schema {
 
 /// A body is text or an array that begins with its form, which no record can say.
 const BODY_TS: &str = "
-/** What was said: words, or a line of the system and the agent it is about. */
+/** What was said: words, or an event message and the agent it is about. */
 export type Body =
   | { kind: 'text'; text: string }
   | { kind: 'event'; event: EventKind; agent?: AgentId }

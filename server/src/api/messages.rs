@@ -80,7 +80,7 @@ pub(crate) enum MessageBody {
         #[schema(value_type = String)]
         text: Personal<String>,
     },
-    /// A line of the system.
+    /// An event message.
     Event {
         #[schema(schema_with = schema::event_kind)]
         event: EventKind,

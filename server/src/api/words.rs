@@ -12,10 +12,7 @@ pub(super) const RESOURCES: [(&str, &str); 14] = [
         "conversations",
         "What visitors and agents say to each other, where it stands, and who has it.",
     ),
-    (
-        "messages",
-        "One thing said in a conversation each: words, internal notes, lines of the system.",
-    ),
+    ("messages", "One thing said in a conversation each: words, internal notes, event messages."),
     ("visitors", "The people on the websites, as far as they said who they are."),
     ("canned-responses", "What agents say often, prepared."),
     ("tags", "Labels for conversations."),

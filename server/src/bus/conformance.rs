@@ -87,7 +87,7 @@ pub(super) fn note(message: u8) -> Envelope {
     })
 }
 
-/// A line of the system.
+/// An event message.
 pub(super) fn event(message: u8) -> Envelope {
     let agent = Some(AgentId::from_bytes([6; 16]));
     let mut parts = parts(1, message, Content::Event { event: EventKind::Assigned, agent });

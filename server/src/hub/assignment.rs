@@ -83,7 +83,7 @@ impl Assignment {
                 Effect::Changed { conversation, .. } => {
                     changed.insert(*conversation);
                 }
-                Effect::Line { conversation, event, agent } => {
+                Effect::EventMessage { conversation, event, agent } => {
                     self.events.write(desk.tenant, *conversation, *event, *agent).await;
                 }
                 Effect::Offer { .. }
@@ -107,7 +107,7 @@ impl Assignment {
     /// Tells what follows from a change, if it holds still.
     async fn tell(&self, desk: &Desk, effect: Effect) {
         match effect {
-            Effect::Changed { .. } | Effect::Line { .. } => {}
+            Effect::Changed { .. } | Effect::EventMessage { .. } => {}
             Effect::Offer { conversation, agent, .. } => {
                 let facts = self.board.facts(desk, conversation).await;
                 let shown = self.sites.shown();

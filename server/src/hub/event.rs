@@ -40,7 +40,7 @@ impl EventMessages {
         }
     }
 
-    /// Writes a line of the system into a transcript. It is told to everyone in the room; if it cannot
+    /// Writes an event message into a transcript. It is told to everyone in the room; if it cannot
     /// be stored it is taken back like any message.
     pub(super) async fn write(
         &self,
@@ -57,7 +57,7 @@ impl EventMessages {
         let id = message_id(now);
         if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
             let untold = move |reject: &Reject| {
-                tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "a line of the system was not stored");
+                tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "an event message was not stored");
             };
             let outcome: Answer =
                 Box::new(move |outcome| outcome.as_ref().err().map_or((), untold));
@@ -70,7 +70,7 @@ impl EventMessages {
     }
 }
 
-/// A fresh id for a line of the system.
+/// A fresh id for an event message.
 fn message_id(now: UnixMillis) -> MessageId {
     let nanos = u32::try_from(now.0 % 1_000).unwrap_or(0) * 1_000_000;
     MessageId::from_uuid(Uuid::new_v7(Timestamp::from_unix(NoContext, now.0 / 1_000, nanos)))

@@ -125,7 +125,7 @@ impl Site {
         Ok(Ground { redactor, flags, channel, ..self.wordless_ground(subject) })
     }
 
-    /// The same for a line of the system, which has no words of anybody.
+    /// The same for an event message, which has no words of anybody.
     pub(super) fn wordless_ground(&self, subject: VisitorId) -> Ground<'_> {
         Ground {
             tenant: self.row.tenant,

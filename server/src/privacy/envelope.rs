@@ -17,7 +17,7 @@ pub use super::tag::{Flags, TAG_VERSION, Tag};
 pub enum Content {
     /// Words.
     Text(Personal<String>),
-    /// A line of the system.
+    /// An event message.
     Event {
         /// What happened.
         event: EventKind,

@@ -131,7 +131,7 @@ pub fn ingest(
     }))
 }
 
-/// A line of the system, tagged like everything else. `None` if the message's id, made by the server,
+/// An event message, tagged like everything else. `None` if the message's id, made by the server,
 /// is not of version 7, or the site is closed and takes in nothing more.
 pub fn event(
     ground: &Ground<'_>,
@@ -282,7 +282,7 @@ fn bounded(text: &str) -> Result<(), Reject> {
 }
 
 fn not_yours() -> Reject {
-    Reject::new(RejectCode::Forbidden, "only the server writes lines of the system")
+    Reject::new(RejectCode::Forbidden, "only the server writes event messages")
 }
 
 #[cfg(test)]

@@ -182,6 +182,6 @@ impl Routing {
         for worker in standing.assignee.into_iter().chain([agent]) {
             self.team.worked(worker);
         }
-        self.line_of(conversation, event, Some(agent));
+        self.event_message(conversation, event, Some(agent));
     }
 }

@@ -79,6 +79,6 @@ impl Routing {
         });
         let ticket = self.line.ticket_returned();
         self.stand_in_line(conversation, ticket, since);
-        self.line_of(conversation, EventKind::Requeued, standing.assignee);
+        self.event_message(conversation, EventKind::Requeued, standing.assignee);
     }
 }

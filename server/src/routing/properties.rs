@@ -92,7 +92,7 @@ impl Reader {
                 Effect::SiteAvailability { availability, .. } => {
                     assert_ne!(self.promised.replace(availability), Some(availability));
                 }
-                Effect::Line { .. } | Effect::AgentChanged { .. } => {}
+                Effect::EventMessage { .. } | Effect::AgentChanged { .. } => {}
             }
         }
     }

@@ -82,9 +82,13 @@ impl Desk {
     }
 }
 
-fn lines(effects: &[Effect]) -> Vec<(EventKind, Option<AgentId>)> {
+fn event_messages(effects: &[Effect]) -> Vec<(EventKind, Option<AgentId>)> {
     let line = |effect: &Effect| {
-        if let Effect::Line { event, agent, .. } = effect { Some((*event, *agent)) } else { None }
+        if let Effect::EventMessage { event, agent, .. } = effect {
+            Some((*event, *agent))
+        } else {
+            None
+        }
     };
     effects.iter().filter_map(line).collect()
 }
@@ -118,7 +122,7 @@ fn a_conversation_is_offered_and_accepted() {
     }));
     let effects = desk.accept(1, 1);
     assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: agt(1) }));
-    assert_eq!(lines(&effects), [(EventKind::Assigned, Some(agt(1)))]);
+    assert_eq!(event_messages(&effects), [(EventKind::Assigned, Some(agt(1)))]);
     assert_eq!((desk.state(1), desk.owner(1)), (ConversationState::Active, Some(agt(1))));
     assert!(desk.routing.standing(cnv(1)).unwrap().version > standing.version);
     assert_eq!(desk.accept(1, 1), [], "the same answer again changes nothing");
@@ -316,7 +320,7 @@ fn what_a_vanished_agent_had_goes_to_the_head_of_the_line_in_its_order() {
     desk.act(Input::AgentGone { agent: agt(1) });
     let effects = desk.after_ms(45_000);
     assert_eq!(
-        lines(&effects),
+        event_messages(&effects),
         [(EventKind::Requeued, Some(agt(1))), (EventKind::Requeued, Some(agt(1)))]
     );
     let position = |n| desk.routing.standing(cnv(n)).unwrap().position;
@@ -339,7 +343,11 @@ fn who_goes_offline_with_the_console_open_keeps_what_they_have_for_the_grace() {
     desk.after_ms(44_999);
     assert_eq!(desk.owner(1), Some(agt(1)));
     let effects = desk.after_ms(1);
-    assert_eq!(lines(&effects), [(EventKind::Requeued, Some(agt(1)))], "the visitor is told");
+    assert_eq!(
+        event_messages(&effects),
+        [(EventKind::Requeued, Some(agt(1)))],
+        "the visitor is told"
+    );
     let position = |n| desk.routing.standing(cnv(n)).unwrap().position;
     assert_eq!((position(1), position(3)), (Some(1), Some(2)), "first in line");
     assert_eq!(desk.routing.agents().next().unwrap().connected, Presence::Connected);
@@ -439,7 +447,7 @@ fn a_supervisor_takes_over_from_whom_they_mean_and_from_nobody_else() {
     assert_eq!(desk.refused(take(1, 1)), RejectCode::Invalid);
     let effects = desk.act(take(3, 1));
     assert!(effects.contains(&Effect::OfferOver { conversation: cnv(1), agent: agt(2) }));
-    assert_eq!(lines(&effects), [(EventKind::Transferred, Some(agt(3)))]);
+    assert_eq!(event_messages(&effects), [(EventKind::Transferred, Some(agt(3)))]);
     assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(3)), None));
     assert_eq!(desk.act(take(3, 1)), [], "the same again changes nothing");
     desk.act(Input::AgentGone { agent: agt(1) });
@@ -498,7 +506,7 @@ fn a_transfer_leaves_the_giver_in_charge_until_it_is_accepted() {
     assert_eq!((desk.owner(1), desk.asked(1)), (Some(agt(1)), None), "missed: back to the giver");
     desk.act(to_2);
     let effects = desk.accept(2, 1);
-    assert_eq!(lines(&effects), [(EventKind::Transferred, Some(agt(2)))]);
+    assert_eq!(event_messages(&effects), [(EventKind::Transferred, Some(agt(2)))]);
     assert_eq!(desk.owner(1), Some(agt(2)));
     desk.take(2, 2);
     assert_eq!(
@@ -545,7 +553,7 @@ fn reopening_goes_to_the_former_agent_only_if_they_are_there_with_room() {
     let again =
         Input::Reopened { conversation: cnv(1), site: SITE, version: 20, former: Some(agt(1)) };
     let effects = desk.act(again);
-    assert_eq!(lines(&effects), [(EventKind::Assigned, Some(agt(1)))]);
+    assert_eq!(event_messages(&effects), [(EventKind::Assigned, Some(agt(1)))]);
     assert_eq!(desk.routing.standing(cnv(1)).unwrap().version, 21);
     desk.act(Input::Closed { conversation: cnv(1) });
     desk.act(Input::AgentGone { agent: agt(1) });

@@ -30,7 +30,7 @@ use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Sequenced, Tag};
 use crate::privacy::policy::{Plan, PolicyVersion, Purposes, SiteTimeline, evaluate};
 use crate::privacy::seal::Sealer;
 
-pub(crate) use self::pages::{paged_well, write_lines};
+pub(crate) use self::pages::{paged_well, write_kinds};
 
 /// A moment within the life of everything in these tests; the clock of a store under test stands here.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
@@ -182,17 +182,21 @@ impl World {
     }
 
     /// A message of this kind, with a note of its own to be told by.
-    pub(crate) fn line(&self, seq: u64, kind: Line, day: Day) -> Arc<Sequenced> {
+    pub(crate) fn message_of_kind(&self, seq: u64, kind: MessageKind, day: Day) -> Arc<Sequenced> {
         let mut id = [self.n; 16];
         id[..8].copy_from_slice(&seq.to_be_bytes());
         let content = match kind {
-            Line::System => Content::Event { event: EventKind::Assigned, agent: Some(self.agent) },
-            Line::Words | Line::Note => Content::Text(Personal::new(format!("line {seq}"))),
+            MessageKind::System => {
+                Content::Event { event: EventKind::Assigned, agent: Some(self.agent) }
+            }
+            MessageKind::Words | MessageKind::Note => {
+                Content::Text(Personal::new(format!("line {seq}")))
+            }
         };
         let (author, visibility) = match kind {
-            Line::Words => (Author::Visitor, Visibility::Everyone),
-            Line::Note => (Author::Agent(self.agent), Visibility::Agents),
-            Line::System => (Author::System, Visibility::Everyone),
+            MessageKind::Words => (Author::Visitor, Visibility::Everyone),
+            MessageKind::Note => (Author::Agent(self.agent), Visibility::Agents),
+            MessageKind::System => (Author::System, Visibility::Everyone),
         };
         let parts = self.parts(id, content, day);
         let parts = Parts { author, visibility, seen_seq: Seq(seq - 1), ..parts };
@@ -255,9 +259,9 @@ impl World {
     }
 }
 
-/// What kind of line it is.
+/// What kind of message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum MessageKind {
     Words,
     Note,
     System,

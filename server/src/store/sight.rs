@@ -19,9 +19,9 @@ use crate::privacy::policy::SiteTimeline;
 pub enum Sight {
     /// What this reader may see on this day.
     Shown(Reader, Day),
-    /// What people said to everyone and can be read on this day: no notes, no lines of the system.
+    /// What people said to everyone and can be read on this day: no notes, no event messages.
     Words(Day),
-    /// What people said and can be read on this day, notes among it: no lines of the system.
+    /// What people said and can be read on this day, notes among it: no event messages.
     Said(Day),
 }
 

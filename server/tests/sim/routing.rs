@@ -1,4 +1,4 @@
-//! Runs what the real `routing` decides: offers, owners, lines of the system; as `hub/assign.rs` has it.
+//! Runs what the real `routing` decides: offers, owners, event messages; as `hub/assign.rs` has it.
 
 use livehelp::routing::{Effect, Input, Standing};
 use protocol::ids::{AgentId, ConversationId, TenantId};
@@ -38,11 +38,11 @@ impl World {
                     self.server.offers.remove(&(conversation, agent));
                     self.tell_agent(agent, &Down::OfferOver { conversation });
                 }
-                Effect::Line { conversation, event, agent } => {
+                Effect::EventMessage { conversation, event, agent } => {
                     if event == EventKind::Requeued {
                         self.counts.requeued += 1;
                     }
-                    self.write_line(conversation, event, agent);
+                    self.write_event_message(conversation, event, agent);
                 }
                 Effect::Position { .. }
                 | Effect::AgentChanged { .. }

@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    pub(crate) fn write_line(
+    pub(crate) fn write_event_message(
         &mut self,
         conversation: ConversationId,
         kind: EventKind,

@@ -205,8 +205,8 @@ impl<'a> Shaper<'a> {
         })
     }
 
-    /// The newest words of a conversation, which may lie below the tail that was read. A line of the system says nothing
-    /// about what was said.
+    /// The newest words of a conversation, which may lie below the tail that was read. An event
+    /// message says nothing about what was said.
     async fn last_words(
         &self,
         conversation: ConversationId,

@@ -10,7 +10,7 @@ use protocol::time::UnixMillis;
 use super::super::{openapi, openapi_admin};
 use super::access::{Operation, operations};
 use super::world::{By, NOW, PASSWORD, World, send};
-use crate::store::conformance::{Line, World as Lines};
+use crate::store::conformance::{MessageKind, World as Lines};
 use crate::store::sqlite::tests::Steps;
 use crate::store::{ConversationRow, VisitorRow, Write};
 
@@ -61,8 +61,8 @@ async fn fill(world: &World, times: usize) {
     let lines = u64::try_from(times).unwrap() * 300;
     let mut writes = vec![Write::Conversation(Box::new(template))];
     writes.extend((said + 1..=said + lines).map(|seq| {
-        let kind = if seq <= lines / 2 { Line::Words } else { Line::Note };
-        Write::Message(of.line(seq, kind, NOW.day()))
+        let kind = if seq <= lines / 2 { MessageKind::Words } else { MessageKind::Note };
+        Write::Message(of.message_of_kind(seq, kind, NOW.day()))
     }));
     store.write(writes).await.unwrap();
 }

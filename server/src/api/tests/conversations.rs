@@ -7,7 +7,7 @@ use serde_json::json;
 use super::world::{By, DAY_MS, NOW, World, answer};
 use crate::clock::Clock as _;
 use crate::store::Write;
-use crate::store::conformance::Line;
+use crate::store::conformance::MessageKind;
 
 #[tokio::test]
 async fn messages_are_read_newest_page_first_and_notes_are_marked() {
@@ -187,7 +187,7 @@ async fn acts_reach_the_hub_and_its_refusals_come_back() {
 }
 
 /// Says so many lines of a kind in the company's conversation.
-async fn say_lines(world: &World, kind: Line, times: u64) {
+async fn say_many(world: &World, kind: MessageKind, times: u64) {
     let company = &world.a;
     let store = world.state.writes();
     for _ in 0..times {
@@ -197,16 +197,16 @@ async fn say_lines(world: &World, kind: Line, times: u64) {
             (company.visitor, company.agent.agent),
             company.conversation,
         );
-        let line = of.line(room.seq_last.0 + 1, kind, NOW.day());
+        let line = of.message_of_kind(room.seq_last.0 + 1, kind, NOW.day());
         store.write(vec![Write::Message(line)]).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_preview_is_what_was_said_last_however_many_lines_of_the_system_follow() {
+async fn a_preview_is_what_was_said_last_however_many_event_messages_follow() {
     let world = World::new().await;
     for times in [1, 8, 60] {
-        say_lines(&world, Line::System, times).await;
+        say_many(&world, MessageKind::System, times).await;
         let path = format!("/v1/conversations/{}", world.a.conversation);
         let shown = world.get(&world.a.by_admin, &path).await.expect(200).json();
         assert_eq!(shown["preview"], "He is a good customer.", "{times}");
@@ -219,7 +219,7 @@ async fn a_preview_is_what_was_said_last_however_many_lines_of_the_system_follow
 async fn pages_of_messages_say_whether_there_are_earlier_ones_that_can_be_read() {
     let world = World::new().await;
     // The three of the beginning, and those that follow, a day before the end of the first.
-    say_lines(&world, Line::Words, 2).await;
+    say_many(&world, MessageKind::Words, 2).await;
     let path = format!("/v1/conversations/{}/messages?limit=2", world.a.conversation);
     let page = world.get(&world.a.by_admin, &path).await.expect(200).json();
     assert_eq!(page["next_cursor"], "4");
@@ -239,7 +239,7 @@ async fn pages_of_messages_say_whether_there_are_earlier_ones_that_can_be_read()
         world.a.conversation,
     );
     for seq in after + 1..=after + 2 {
-        let line = of.line(seq, Line::Words, world.clock.now().day());
+        let line = of.message_of_kind(seq, MessageKind::Words, world.clock.now().day());
         world.state.writes().write(vec![Write::Message(line)]).await.unwrap();
     }
     world.clock.advance_ms(31 * DAY_MS);

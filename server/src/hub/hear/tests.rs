@@ -555,9 +555,9 @@ async fn messages_whose_numbers_are_taken_get_others_in_their_order() {
     nodes.ends().await;
 }
 
-/// A line of the system has nobody who would send it again: it is tried for itself.
+/// An event message has nobody who would send it again: it is tried for itself.
 #[tokio::test]
-async fn a_line_of_the_system_is_not_lost_with_another() {
+async fn an_event_message_is_not_lost_with_another() {
     let nodes = Nodes::new().await;
     let (net, left, right) = two_on_a_net(&nodes).await;
     net.hold(true);

@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::privacy::envelope::Content;
 use crate::store::Write;
-use crate::store::conformance::{Line as Kind, NOW};
+use crate::store::conformance::{MessageKind as Kind, NOW};
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const AFTER_MS: u64 = 48 * HOUR_MS;
@@ -60,7 +60,7 @@ async fn a_conversation_without_a_word_for_long_is_closed_with_its_cause() {
 }
 
 #[tokio::test]
-async fn a_word_or_a_note_begins_the_time_anew_and_lines_of_the_system_do_not() {
+async fn a_word_or_a_note_begins_the_time_anew_and_event_messages_do_not() {
     for (kind, state) in [
         (Kind::Words, ConversationState::Queued),
         (Kind::Note, ConversationState::Queued),
@@ -68,7 +68,7 @@ async fn a_word_or_a_note_begins_the_time_anew_and_lines_of_the_system_do_not() 
     ] {
         let quiet = Quiet::new().await;
         let day = NOW.plus_ms(47 * HOUR_MS).day();
-        let late = quiet.world.line(1, kind, day);
+        let late = quiet.world.message_of_kind(1, kind, day);
         quiet.stand.store.write(vec![Write::Message(late)]).await.unwrap();
         quiet.stand.hub.start().await.unwrap();
         assert_eq!(quiet.after(49).await, state, "{kind:?}");

@@ -8,7 +8,7 @@ use crate::clock::ManualClock;
 use crate::hub::newest::RoomFacts;
 use crate::privacy::sweep::is_due;
 use crate::store::Write;
-use crate::store::conformance::{Line as Kind, NOW};
+use crate::store::conformance::{MessageKind as Kind, NOW};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -74,7 +74,9 @@ impl Seen {
         for world in &worlds[1..] {
             world.begin(&*stand.store).await;
         }
-        let said = worlds.iter().map(|world| Write::Message(world.line(1, Kind::Words, NOW.day())));
+        let said = worlds
+            .iter()
+            .map(|world| Write::Message(world.message_of_kind(1, Kind::Words, NOW.day())));
         stand.store.write(said.collect()).await.unwrap();
         stand.hub.start().await.unwrap();
         let window = Window::new();

@@ -10,7 +10,7 @@ use protocol::personal::Personal;
 
 use super::*;
 use crate::hub::Opening;
-use crate::store::conformance::{Line as Kind, NOW};
+use crate::store::conformance::{MessageKind as Kind, NOW};
 use crate::store::sqlite::tests::Steps;
 use crate::store::{SecretHash, Write};
 
@@ -109,7 +109,7 @@ impl Old {
         stand.store.write(writes).await.unwrap();
         let lines = (1..=times * 60).map(|seq| {
             let kind = if seq <= times * 30 { Kind::Words } else { Kind::Note };
-            Write::Message(world.line(seq, kind, NOW.day()))
+            Write::Message(world.message_of_kind(seq, kind, NOW.day()))
         });
         stand.store.write(lines.collect()).await.unwrap();
         stand.hub.start().await.unwrap();

@@ -4,14 +4,14 @@ use protocol::personal::Personal;
 
 use super::*;
 use crate::store::Write;
-use crate::store::conformance::{Line as Kind, NOW};
+use crate::store::conformance::{MessageKind as Kind, NOW};
 
 async fn written(stand: &Stand, world: &World, kinds: &[(Kind, u64)]) -> u64 {
     let mut seq = 0;
     for (kind, times) in kinds {
         for _ in 0..*times {
             seq += 1;
-            let message = world.line(seq, *kind, NOW.day());
+            let message = world.message_of_kind(seq, *kind, NOW.day());
             stand.store.write(vec![Write::Message(message)]).await.unwrap();
         }
     }
@@ -115,7 +115,7 @@ async fn who_comes_back_behind_many_notes_goes_on_without_a_reset() {
     written(&stand, &world, &[(Kind::Words, 40), (Kind::Note, 700), (Kind::Words, 2)]).await;
     stand.hub.start().await.unwrap();
     let mut visitor = Person::visitor(&world);
-    let had = world.line(40, Kind::Words, NOW.day());
+    let had = world.message_of_kind(40, Kind::Words, NOW.day());
     let (message, at) = (had.envelope().message(), had.envelope().at());
     visitor.view.push(Item { seq: Seq(40), message, at, note: false });
     let (_, line, _) = visitor.connect(&stand.hub).await;

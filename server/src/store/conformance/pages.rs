@@ -6,24 +6,25 @@ use protocol::message::{Author, Seq};
 use protocol::personal::Personal;
 use protocol::time::Day;
 
-use super::{Line, NOW, World, scatter};
+use super::{MessageKind, NOW, World, scatter};
 use crate::privacy::envelope::{Content, Envelope, Parts, Sequenced};
 use crate::privacy::gate::Reader;
 use crate::store::{MessagePage, ReceiptRow, Sight, Store, Write};
 
-/// Which kind of line stands at a sequence number of the conversation that pages are read of: runs
-/// long and short, and some sequence numbers without a message.
-pub(crate) fn kind_at(seq: u64) -> Option<Line> {
+/// Which kind of message stands at a sequence number of the conversation that pages are read of:
+/// runs long and short, and some sequence numbers without a message.
+pub(crate) fn kind_at(seq: u64) -> Option<MessageKind> {
     match seq {
-        1..=20 => Some(Line::Words),
-        21..=120 => Some(Line::Note),
-        121..=123 => Some(Line::Words),
-        124..=190 => Some(Line::System),
+        1..=20 => Some(MessageKind::Words),
+        21..=120 => Some(MessageKind::Note),
+        121..=123 => Some(MessageKind::Words),
+        124..=190 => Some(MessageKind::System),
         191..=400 if seq.is_multiple_of(7) => None,
         191..=400 => Some(
-            [Line::Words, Line::Note, Line::System][usize::try_from(scatter(seq) % 3).unwrap()],
+            [MessageKind::Words, MessageKind::Note, MessageKind::System]
+                [usize::try_from(scatter(seq) % 3).unwrap()],
         ),
-        401..=470 => Some(Line::Note),
+        401..=470 => Some(MessageKind::Note),
         _ => None,
     }
 }
@@ -51,9 +52,9 @@ fn all_of(sight: Sight) -> Vec<Seq> {
         let kind = kind_at(*seq);
         let kind_shown = kind.is_some_and(|kind| match sight {
             Sight::Shown(Reader::Agents, _) => true,
-            Sight::Shown(Reader::Visitor, _) => kind != Line::Note,
-            Sight::Words(_) => kind == Line::Words,
-            Sight::Said(_) => kind != Line::System,
+            Sight::Shown(Reader::Visitor, _) => kind != MessageKind::Note,
+            Sight::Words(_) => kind == MessageKind::Words,
+            Sight::Said(_) => kind != MessageKind::System,
         });
         alive && kind_shown
     };
@@ -102,18 +103,18 @@ pub(crate) async fn paged_well(store: &dyn Store, world: &World) {
 }
 
 /// Writes the conversation that pages are read of.
-pub(crate) async fn write_lines(store: &dyn Store, world: &World) {
+pub(crate) async fn write_kinds(store: &dyn Store, world: &World) {
     for seq in 1..=PAGED_TO {
         let Some(kind) = kind_at(seq) else { continue };
         let day = if seq <= OLD_TO { old_day() } else { NOW.day() };
-        store.write(vec![Write::Message(world.line(seq, kind, day))]).await.unwrap();
+        store.write(vec![Write::Message(world.message_of_kind(seq, kind, day))]).await.unwrap();
     }
 }
 
 pub(super) async fn pages_are_of_what_their_reader_may_see(store: &dyn Store) {
     let world = World::new(62);
     world.settle(store).await;
-    write_lines(store, &world).await;
+    write_kinds(store, &world).await;
     paged_well(store, &world).await;
 }
 
@@ -127,10 +128,10 @@ pub(super) async fn a_room_knows_what_is_below_its_tail(store: &dyn Store) {
     let mut write = async |kind, times, day| {
         for _ in 0..times {
             seq += 1;
-            store.write(vec![Write::Message(world.line(seq, kind, day))]).await.unwrap();
+            store.write(vec![Write::Message(world.message_of_kind(seq, kind, day))]).await.unwrap();
         }
     };
-    write(Line::Words, 3, old_day()).await;
+    write(MessageKind::Words, 3, old_day()).await;
     let empty = room().await;
     assert_eq!(
         (empty.below.for_visitors, empty.below.for_agents),
@@ -138,23 +139,29 @@ pub(super) async fn a_room_knows_what_is_below_its_tail(store: &dyn Store) {
         "all is in the tail"
     );
     assert_eq!(empty.words.map(|words| words.seq()), Some(Seq(3)));
-    write(Line::System, 12, NOW.day()).await;
+    write(MessageKind::System, 12, NOW.day()).await;
     let after_system = room().await;
     assert_eq!(
         after_system.words.map(|words| words.seq()),
         Some(Seq(3)),
-        "behind twelve lines of the system"
+        "behind twelve event messages"
     );
     assert_eq!((after_system.below.for_visitors, after_system.below.for_agents), (today, today));
-    write(Line::Note, 60, NOW.day()).await;
+    write(MessageKind::Note, 60, NOW.day()).await;
     let after_notes = room().await;
     assert_eq!(after_notes.words.map(|words| words.seq()), Some(Seq(3)));
     assert_eq!((after_notes.below.for_visitors, after_notes.below.for_agents), (today, today));
     let other = world.with_visitor(2);
     other.begin(store).await;
-    store.write(vec![Write::Message(other.line(1, Line::Words, old_day()))]).await.unwrap();
+    store
+        .write(vec![Write::Message(other.message_of_kind(1, MessageKind::Words, old_day()))])
+        .await
+        .unwrap();
     for seq in 2..=20 {
-        store.write(vec![Write::Message(other.line(seq, Line::Note, NOW.day()))]).await.unwrap();
+        store
+            .write(vec![Write::Message(other.message_of_kind(seq, MessageKind::Note, NOW.day()))])
+            .await
+            .unwrap();
     }
     let below = store.room(tenant, other.conversation, 8).await.unwrap().unwrap().below;
     assert_eq!((below.for_visitors, below.for_agents), (old, today));
@@ -175,10 +182,10 @@ pub(super) async fn lists_show_what_is_newest(store: &dyn Store) {
         let parts = Parts { author: Author::Agent(world.agent), ..parts };
         Arc::new(Envelope::restore(parts).sequence(Seq(u64::from(seq))))
     };
-    write(talk.line(1, Line::Words, NOW.day())).await;
+    write(talk.message_of_kind(1, MessageKind::Words, NOW.day())).await;
     write(reply(&talk, 2)).await;
-    write(talk.line(3, Line::Note, NOW.day())).await;
-    write(talk.line(4, Line::System, NOW.day())).await;
+    write(talk.message_of_kind(3, MessageKind::Note, NOW.day())).await;
+    write(talk.message_of_kind(4, MessageKind::System, NOW.day())).await;
     let mark = ReceiptRow {
         tenant,
         conversation: talk.conversation,
@@ -188,13 +195,13 @@ pub(super) async fn lists_show_what_is_newest(store: &dyn Store) {
     };
     store.write(vec![Write::Receipt(mark)]).await.unwrap();
     // Replies alone, in which nobody looks for the visitor; and words behind many notes.
-    write(long.line(1, Line::Words, NOW.day())).await;
+    write(long.message_of_kind(1, MessageKind::Words, NOW.day())).await;
     for seq in 2..=60 {
         write(reply(&long, seq)).await;
     }
-    write(old.line(1, Line::Words, NOW.day())).await;
+    write(old.message_of_kind(1, MessageKind::Words, NOW.day())).await;
     for seq in 2..=60 {
-        write(old.line(seq, Line::Note, NOW.day())).await;
+        write(old.message_of_kind(seq, MessageKind::Note, NOW.day())).await;
     }
     let asked: Vec<_> = worlds.iter().map(|world| world.conversation).collect();
     let unknown = World::new(66).with_visitor(9).conversation;
@@ -229,10 +236,13 @@ pub(super) async fn an_id_is_found_wherever_it_stands(store: &dyn Store) {
     world.settle(store).await;
     let World { tenant, conversation, .. } = world;
     for seq in 1..=600 {
-        store.write(vec![Write::Message(world.line(seq, Line::Words, NOW.day()))]).await.unwrap();
+        store
+            .write(vec![Write::Message(world.message_of_kind(seq, MessageKind::Words, NOW.day()))])
+            .await
+            .unwrap();
     }
     for seq in [1, 2, 255, 256, 257, 258, 400, 600] {
-        let id = world.line(seq, Line::Words, NOW.day()).envelope().message();
+        let id = world.message_of_kind(seq, MessageKind::Words, NOW.day()).envelope().message();
         for after in [0, 1, seq - 1, seq, 255, 256, 257, 599, 600, 1_000] {
             let found = store.message(tenant, conversation, id, Seq(after)).await.unwrap();
             let expected = (seq > after).then_some(Seq(seq));

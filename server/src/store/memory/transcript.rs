@@ -17,7 +17,7 @@ use crate::privacy::policy::{PolicyVersion, Purposes};
 use crate::store::sight::SEARCHED_MAX;
 use crate::store::{ReceiptRow, Sight, StoreError};
 
-/// A visitor's page leaves out notes, on whichever day, a preview lines of the system.
+/// A visitor's page leaves out notes, on whichever day, a preview event messages.
 const NOTES: Sight = Sight::Shown(Reader::Visitor, Day(0));
 const WORDLESS: Sight = Sight::Words(Day(0));
 const SYSTEM: Sight = Sight::Said(Day(0));
@@ -79,9 +79,9 @@ pub(super) struct Conversation {
     lines: Vec<Line>,
     /// Sequence numbers of internal notes, in order.
     notes: Vec<Seq>,
-    /// Sequence numbers of notes and of lines of the system, in order.
+    /// Sequence numbers of notes and of event messages, in order.
     wordless: Vec<Seq>,
-    /// Sequence numbers of lines of the system, in order.
+    /// Sequence numbers of event messages, in order.
     system: Vec<Seq>,
     /// By their ids, once it is long.
     by_id: BTreeSet<(MessageId, Seq)>,

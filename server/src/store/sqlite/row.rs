@@ -36,9 +36,9 @@ pub(super) struct MessageRow<'a> {
 pub(super) enum Run {
     /// Internal notes.
     Notes = 1,
-    /// Notes and lines of the system.
+    /// Notes and event messages.
     Wordless = 2,
-    /// Lines of the system.
+    /// Event messages.
     System = 3,
 }
 

@@ -869,7 +869,7 @@ async fn pages_are_the_same_in_the_journal_in_the_file_and_after_a_migration() {
     let world = World::new(1);
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
     world.settle(&*store).await;
-    conformance::write_lines(&*store, &world).await;
+    conformance::write_kinds(&*store, &world).await;
     store.close().await;
     drop((store, keys));
     let (store, keys) = SqliteStore::open_for_test_at(folder.path(), manual());
