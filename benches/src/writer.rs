@@ -58,11 +58,11 @@ fn of(meter: &mut impl Meter, case: Case, until: Until) {
         let prepare = move || {
             let first = number;
             number += u64::from(case.each);
-            queue.line_up(first..number)
+            queue.queue(first..number)
         };
         let mut version = 1;
-        let act = move |lined_up| {
-            disk.commit(lined_up);
+        let act = move |queued| {
+            disk.commit(queued);
             if until == Until::Checkpointed {
                 version += 1;
                 disk.checkpoint(version);
@@ -145,7 +145,7 @@ struct Disk {
 }
 
 /// Messages in the writer's queue, all but the last, which is to set it going.
-struct LinedUp {
+struct Queued {
     slot: Box<dyn WriteSlot>,
     last: Arc<Sequenced>,
 }
@@ -175,7 +175,7 @@ impl Disk {
     }
 
     /// Puts the messages with these numbers into the queue of a writer that is held, but for the last.
-    fn line_up(&self, numbers: std::ops::Range<u64>) -> LinedUp {
+    fn queue(&self, numbers: std::ops::Range<u64>) -> Queued {
         let mut messages: Vec<_> = numbers.map(|number| self.message(number)).collect();
         let last = messages.pop().expect("one at least");
         if !messages.is_empty() {
@@ -187,11 +187,11 @@ impl Disk {
         for message in messages {
             self.slot().write(vec![Write::Message(message)], Box::new(stored));
         }
-        LinedUp { slot: self.slot(), last }
+        Queued { slot: self.slot(), last }
     }
 
     /// Lets the writer go and waits until the last message is on disk.
-    fn commit(&self, LinedUp { slot, last }: LinedUp) {
+    fn commit(&self, Queued { slot, last }: Queued) {
         let told = self.committed_tx.clone();
         slot.write(
             vec![Write::Message(black_box(last))],

@@ -1,13 +1,14 @@
 //! Who answers whom: one queue of an Organization with one owner, offers with deadlines, transfers,
-//! and what happens when an agent's line goes away. Pure: an input and the time in, effects out.
+//! and what happens when an agent's connection goes away. Pure: an input and the time in, effects
+//! out.
 //!
 //! Lives here: the order of waiting, the choice of an agent, capacity, grace.
 //! Not here: sockets, clocks, rows, who may do what (the hub checks the role before it calls).
 //! Called by the hub alone, one [`Routing`] for each tenant, under one lock. Departments will be
-//! several [`Line`]s in one `Routing`, sharing the team; nothing else here knows that there is one.
+//! several [`Queue`]s in one `Routing`, sharing the team; nothing else here knows that there is one.
 //!
 //! What always holds, and is tested with random inputs: a conversation that is not closed has a
-//! position in the line, an offer with a deadline, or an assignee whose absence has a deadline;
+//! position in the queue, an offer with a deadline, or an assignee whose absence has a deadline;
 //! nobody is offered or given more than their capacity unless somebody asked for just that; an
 //! older conversation is offered before a younger one to every agent who could take either.
 //!
@@ -19,7 +20,7 @@ mod agents;
 mod acts;
 mod offers;
 mod board;
-mod line;
+mod queue;
 mod ranked;
 mod team;
 #[cfg(test)]
@@ -40,10 +41,10 @@ use protocol::time::UnixMillis;
 use crate::channel::Channel;
 
 pub use board::{BoardPosition, NoPosition};
-use line::Line;
+use queue::Queue;
 use team::Team;
 
-/// Positions behind the head of the line that one tick looks at.
+/// Positions behind the head of the queue that one tick looks at.
 const POSITIONS_PER_TICK: usize = 256;
 
 /// The times that routing works with.
@@ -121,7 +122,7 @@ pub struct Standing {
     pub state: ConversationState,
     /// Who has it; during a transfer, the giver.
     pub assignee: Option<AgentId>,
-    /// Who is asked, out of the line or by a transfer.
+    /// Who is asked, out of the queue or by a transfer.
     pub offered_to: Option<AgentId>,
     /// When the offer ends.
     pub deadline: Option<UnixMillis>,
@@ -172,7 +173,7 @@ pub enum Effect {
         conversation: ConversationId,
         agent: AgentId,
         deadline: UnixMillis,
-        /// Who gives it; none: it comes from the line.
+        /// Who gives it; none: it comes from the queue.
         transfer_from: Option<AgentId>,
     },
     /// The question to this agent is over, however it ended.
@@ -234,7 +235,7 @@ pub struct Routing {
     config: RoutingConfig,
     conversations: BTreeMap<ConversationId, Entry>,
     team: Team,
-    line: Line,
+    queue: Queue,
     timers: BTreeSet<(UnixMillis, Timer)>,
     sites: BTreeSet<SiteId>,
     promised: SiteAvailability,
@@ -253,7 +254,7 @@ impl Routing {
             config,
             conversations: BTreeMap::new(),
             team: Team::default(),
-            line: Line::default(),
+            queue: Queue::default(),
             timers: BTreeSet::new(),
             sites: BTreeSet::new(),
             promised: SiteAvailability::Unavailable,
@@ -292,10 +293,10 @@ impl Routing {
         Ok(self.finish())
     }
 
-    /// Tells positions behind the head of the line that changed, as many as one tick may take. To
+    /// Tells positions behind the head of the queue that changed, as many as one tick may take. To
     /// be called again and again: what came before is told with one of the next.
     pub fn tell_positions(&mut self) -> Vec<Effect> {
-        let positions = self.line.behind(POSITIONS_PER_TICK);
+        let positions = self.queue.behind(POSITIONS_PER_TICK);
         positions
             .into_iter()
             .filter_map(|(at, conversation)| self.tell_position(at, conversation))
@@ -304,7 +305,7 @@ impl Routing {
 
     /// The position of one that waits, from 1, at this moment.
     pub fn position(&self, conversation: ConversationId) -> Option<u32> {
-        self.line.position(conversation)
+        self.queue.position(conversation)
     }
 
     /// When the next `Tick` is due at the latest.
@@ -317,7 +318,8 @@ impl Routing {
         self.conversations.get(&conversation).map(|entry| &entry.standing)
     }
 
-    /// What this site may promise its visitors now. One line and one team: the same for every site.
+    /// What this site may promise its visitors now. One queue and one team: the same for every
+    /// site.
     pub fn site_availability(&self, _site: SiteId) -> SiteAvailability {
         self.team.promise()
     }
@@ -444,7 +446,7 @@ impl Routing {
 
     /// Turns what changed into effects: standings first, then what was done, then who has to know.
     fn finish(&mut self) -> Vec<Effect> {
-        self.number_the_line();
+        self.number_the_queue();
         let mut effects = Vec::new();
         for (conversation, before) in std::mem::take(&mut self.before) {
             let Some(entry) = self.conversations.get_mut(&conversation) else { continue };
@@ -470,8 +472,8 @@ impl Routing {
         effects
     }
 
-    fn number_the_line(&mut self) {
-        for (at, conversation) in self.line.at_once() {
+    fn number_the_queue(&mut self) {
+        for (at, conversation) in self.queue.at_once() {
             let told = self.tell_position(at, conversation);
             self.effects.extend(told);
         }
@@ -483,7 +485,7 @@ impl Routing {
         if standing.position.replace(position) == Some(position) {
             return None;
         }
-        let wait_ms = self.line.wait_ms(position);
+        let wait_ms = self.queue.wait_ms(position);
         Some(Effect::Position { conversation, position, wait_ms })
     }
 }

@@ -65,7 +65,7 @@ pub enum Undone {
 }
 
 /// One piece of work of a tenant at a time: nobody else waits behind a tenant's many.
-static LINES: LazyLock<parking_lot::Mutex<HashMap<TenantId, Line>>> =
+static QUEUES: LazyLock<parking_lot::Mutex<HashMap<TenantId, TenantQueue>>> =
     LazyLock::new(parking_lot::Mutex::default);
 
 /// The machine's other cores serve.
@@ -76,33 +76,33 @@ static THREADS: LazyLock<Semaphore> = LazyLock::new(|| {
 
 /// What of one tenant's is under way or waits.
 #[derive(Debug, Default)]
-struct Line {
-    turn: Arc<Mutex<()>>,
+struct TenantQueue {
+    lock: Arc<Mutex<()>>,
     pieces: usize,
 }
 
-/// A place in a tenant's line.
-struct InLine(TenantId);
+/// A piece of work in a tenant's queue.
+struct Queued(TenantId);
 
-impl InLine {
+impl Queued {
     fn enter(tenant: TenantId, most: usize) -> Option<(Self, Arc<Mutex<()>>)> {
-        let mut lines = LINES.lock();
-        let line = lines.entry(tenant).or_default();
-        if line.pieces >= most {
+        let mut queues = QUEUES.lock();
+        let queue = queues.entry(tenant).or_default();
+        if queue.pieces >= most {
             return None;
         }
-        line.pieces += 1;
-        Some((Self(tenant), Arc::clone(&line.turn)))
+        queue.pieces += 1;
+        Some((Self(tenant), Arc::clone(&queue.lock)))
     }
 }
 
-impl Drop for InLine {
+impl Drop for Queued {
     fn drop(&mut self) {
-        let mut lines = LINES.lock();
-        let Some(line) = lines.get_mut(&self.0) else { return };
-        line.pieces -= 1;
-        if line.pieces == 0 {
-            lines.remove(&self.0);
+        let mut queues = QUEUES.lock();
+        let Some(queue) = queues.get_mut(&self.0) else { return };
+        queue.pieces -= 1;
+        if queue.pieces == 0 {
+            queues.remove(&self.0);
         }
     }
 }
@@ -111,18 +111,19 @@ impl Drop for InLine {
 /// runs to its end.
 ///
 /// # Errors
-/// If there is no place in line, or the work panicked.
+/// If the queue is full, or the work panicked.
 pub async fn blocking<T: Send + 'static>(
     tenant: TenantId,
     most: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
-    let (place, turn) = InLine::enter(tenant, most).ok_or(Undone::Busy)?;
-    let turn = turn.lock_owned().await;
+    let (queued, lock) = Queued::enter(tenant, most).ok_or(Undone::Busy)?;
+    let lock = lock.lock_owned().await;
     let thread = THREADS.acquire().await.map_err(|_| Undone::Failed)?;
     let done = tokio::task::spawn_blocking(move || {
-        // Held to the work's end, also where nobody waits for it any more; the place last, as the turn is the line's.
-        let _held = (thread, turn, place);
+        // Held to the work's end, also where nobody waits for it any more; what is queued last, as
+        // the lock is the queue's.
+        let _held = (thread, lock, queued);
         work()
     });
     done.await.map_err(|_| Undone::Failed)
@@ -185,7 +186,7 @@ mod tests {
         go_on.send(()).unwrap();
         assert_eq!(first.await.unwrap(), Ok(()));
         assert_eq!(second.await.unwrap(), Ok(()));
-        assert!(!LINES.lock().contains_key(&tenant(2)), "and is forgotten");
+        assert!(!QUEUES.lock().contains_key(&tenant(2)), "and is forgotten");
         assert_eq!(began.recv(), Ok(2));
     }
 }

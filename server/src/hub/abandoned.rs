@@ -1,5 +1,5 @@
-//! Ends what everybody has left: a conversation in which nobody said anything for long, and in which nobody is. Without it
-//! the line and the board would only grow.
+//! Ends what everybody has left: a conversation in which nobody said anything for long, and in
+//! which nobody is. Without it the queue and the board would only grow.
 //!
 //! Each pass looks at a bounded number of conversations, round after round; the store is asked only
 //! about one that may be due, and then not again before it may be due once more.

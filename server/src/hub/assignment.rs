@@ -153,7 +153,8 @@ impl Assignment {
         }
     }
 
-    /// It joins the line, and who is to have it gets it in the same step: nobody else is asked in between.
+    /// It joins the queue, and who is to have it gets it in the same step: nobody else is asked in
+    /// between.
     pub(super) async fn come_in(
         &self,
         desk: &Desk,
@@ -174,7 +175,7 @@ impl Assignment {
                 let over_capacity = true;
                 state.routing.handle(Input::Assign { agent, conversation, over_capacity }, now)
             });
-            // Who left a moment ago gets nothing: it waits in line.
+            // Who left a moment ago gets nothing: it waits in the queue.
             if let Some(Ok(more)) = given {
                 tally::offers(&self.metrics, state.routing.take_offers_ended());
                 tally::assigned(&self.metrics, &state, &more, true, now);

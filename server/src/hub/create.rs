@@ -45,7 +45,7 @@ pub struct Creation<'a> {
     pub text: Text<'a>,
     /// These are the visitor's words, not those of whoever asks.
     pub by_visitor: bool,
-    /// Who gets it; without one it waits in line.
+    /// Who gets it; without one it waits in the queue.
     pub assignee: Option<AgentId>,
     /// A hash that no token has: a visitor who was created has no browser yet.
     pub secret: SecretHash,
@@ -191,6 +191,6 @@ fn may_give(desk: &Desk, who: Actor, assignee: Option<AgentId>) -> Result<(), Re
     if state.routing.takes(to, supervises) {
         return Ok(());
     }
-    let words = "this agent is not connected or has no room; without one it waits in line";
+    let words = "this agent is not connected or has no room; without one it waits in the queue";
     Err(Reject::new(RejectCode::AtCapacity, words))
 }

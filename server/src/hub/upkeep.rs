@@ -80,8 +80,8 @@ impl Hub {
         self.follow_high_water().await;
     }
 
-    /// Deadlines, grace, sessions that are over, positions far behind in the line, and headers that
-    /// could not be written before.
+    /// Deadlines, grace, sessions that are over, positions far behind in the queue, and headers
+    /// that could not be written before.
     pub(super) async fn tick_desks(&self) {
         for desk in self.desks.all() {
             let now = self.times.now();

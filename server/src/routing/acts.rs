@@ -164,7 +164,7 @@ impl Routing {
         let waited_ms = standing.waiting_since.map(|since| now.ms_since(since));
         let asked = standing.offered_to == Some(agent);
         self.end_offer(conversation, if asked { End::Accepted } else { End::Withdrawn });
-        self.line.leave_served(
+        self.queue.leave_served(
             conversation,
             waited_ms.filter(|_| !standing.channel.is_offline_message()),
         );

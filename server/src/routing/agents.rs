@@ -66,19 +66,19 @@ impl Routing {
         }
     }
 
-    /// Back to the head of the line, and the visitor is told.
+    /// Back to the head of the queue, and the visitor is told.
     pub(super) fn requeue(&mut self, conversation: ConversationId, now: UnixMillis) {
         let Some(standing) = self.standing(conversation).copied() else { return };
         self.end_offer(conversation, End::Withdrawn);
         // As old as the oldest that waits, so that the position survives a restart.
-        let since = self.line.oldest_wait().map_or(now, |oldest| oldest.min(now));
+        let since = self.queue.oldest_wait().map_or(now, |oldest| oldest.min(now));
         self.change(conversation, |standing| {
             standing.state = ConversationState::Queued;
             standing.assignee = None;
             standing.waiting_since = Some(since);
         });
-        let ticket = self.line.ticket_returned();
-        self.stand_in_line(conversation, ticket, since);
+        let ticket = self.queue.ticket_returned();
+        self.enter_queue(conversation, ticket, since);
         self.event_message(conversation, EventKind::Requeued, standing.assignee);
     }
 }

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use protocol::ids::{AgentId, ConversationId};
 
 use super::Routing;
-use super::line::Ticket;
+use super::queue::Ticket;
 
 /// Behind which conversation a part of the board begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum BoardPosition {
     Others(AgentId, ConversationId),
 }
 
-/// A position in the line.
+/// A position in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitingPosition {
     ticket: Ticket,
@@ -75,7 +75,7 @@ impl FromStr for BoardPosition {
 impl Routing {
     /// How many conversations are not closed, and how many of them wait.
     pub fn counts(&self) -> (usize, usize) {
-        (self.conversations.len(), self.line.len())
+        (self.conversations.len(), self.queue.len())
     }
 
     /// Conversations that are not closed, behind one of them in the order of their ids, at most so many.
@@ -102,15 +102,15 @@ impl Routing {
         };
         let own = own_from.into_iter().flat_map(|from| theirs.range((from, Bound::Unbounded)));
         let own = own.map(|conversation| (BoardPosition::Own(*conversation), *conversation));
-        let line_from = match after {
+        let queue_from = match after {
             None | Some(BoardPosition::Own(_)) => Some(None),
             Some(BoardPosition::Waiting(position)) => {
                 Some(Some((position.ticket, position.conversation)))
             }
             Some(BoardPosition::Others(..)) => None,
         };
-        let line = line_from.into_iter().flat_map(|after| self.line.behind_ticket(after));
-        let line = line.map(|(ticket, conversation)| {
+        let queue = queue_from.into_iter().flat_map(|after| self.queue.behind_ticket(after));
+        let queue = queue.map(|(ticket, conversation)| {
             (BoardPosition::Waiting(WaitingPosition { ticket, conversation }), conversation)
         });
         let others_from = match after {
@@ -121,7 +121,7 @@ impl Routing {
         let others = others.map(|(owner, conversation)| {
             (BoardPosition::Others(owner, conversation), conversation)
         });
-        let rest = line.chain(others).filter(|(_, conversation)| !theirs.contains(conversation));
+        let rest = queue.chain(others).filter(|(_, conversation)| !theirs.contains(conversation));
         let mut part: Vec<_> = own.chain(rest).take(len_max.saturating_add(1)).collect();
         let more = part.len() > len_max;
         part.truncate(len_max);

@@ -8,7 +8,7 @@ use protocol::message::EventKind;
 use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
-use super::line::Ticket;
+use super::queue::Ticket;
 use super::{End, Entry, Routing, Standing, no_conversation};
 use crate::channel::Channel;
 
@@ -29,7 +29,7 @@ impl Routing {
         let owned = standing.assignee.filter(|_| !standing.waits());
         if owned.is_none() {
             let since = standing.waiting_since.unwrap_or(now);
-            self.enter(conversation, standing, self.line.ticket_restored(since), since);
+            self.enter(conversation, standing, self.queue.ticket_restored(since), since);
             return;
         }
         self.insert(conversation, Standing { waiting_since: None, ..standing });
@@ -61,12 +61,12 @@ impl Routing {
         self.come_in(conversation, site, version, now);
         if let Some(agent) = former.filter(|agent| self.team.free(*agent)) {
             // It never really waited: nothing to learn for the estimate.
-            self.line.leave_unserved(conversation);
+            self.queue.leave_unserved(conversation);
             self.give(conversation, agent, EventKind::Assigned, now);
         }
     }
 
-    /// To the end of the line.
+    /// To the end of the queue.
     pub(super) fn come_in(
         &mut self,
         conversation: ConversationId,
@@ -86,7 +86,7 @@ impl Routing {
             position: None,
             channel: Channel::of_widget(self.team.promise() == SiteAvailability::Unavailable),
         };
-        self.enter(conversation, standing, self.line.ticket_last(now), now);
+        self.enter(conversation, standing, self.queue.ticket_last(now), now);
     }
 
     pub(super) fn enter(
@@ -105,7 +105,7 @@ impl Routing {
                 ..standing
             },
         );
-        self.stand_in_line(conversation, ticket, since);
+        self.enter_queue(conversation, ticket, since);
     }
 
     pub(super) fn insert(&mut self, conversation: ConversationId, standing: Standing) {
@@ -114,14 +114,14 @@ impl Routing {
         self.team.index(conversation, None, Some(&standing));
     }
 
-    pub(super) fn stand_in_line(
+    pub(super) fn enter_queue(
         &mut self,
         conversation: ConversationId,
         ticket: Ticket,
         since: UnixMillis,
     ) {
         if self.conversations.contains_key(&conversation) {
-            self.line.enter(ticket, since, conversation);
+            self.queue.enter(ticket, since, conversation);
         }
     }
 
@@ -133,7 +133,7 @@ impl Routing {
             standing.waiting_since = None;
             standing.position = None;
         });
-        self.line.leave_unserved(conversation);
+        self.queue.leave_unserved(conversation);
         if let Some(agent) = standing.assignee {
             self.team.worked(agent);
         }
@@ -143,7 +143,7 @@ impl Routing {
     /// Takes a conversation out of all books but `before`.
     pub(super) fn forget(&mut self, conversation: ConversationId) {
         if let Some(entry) = self.conversations.remove(&conversation) {
-            self.line.leave_unserved(conversation);
+            self.queue.leave_unserved(conversation);
             self.team.index(conversation, Some(&entry.standing), None);
         }
     }

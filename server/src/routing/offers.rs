@@ -39,15 +39,15 @@ impl Routing {
         };
         *count += 1;
         let deadline = entry.standing.deadline;
-        let from_line = entry.standing.assignee.is_none();
-        let rest = rest_from.filter(|_| from_line).map(|now| now.plus_ms(self.config.rest_ms));
+        let from_queue = entry.standing.assignee.is_none();
+        let rest = rest_from.filter(|_| from_queue).map(|now| now.plus_ms(self.config.rest_ms));
         if let Some(until) = rest {
             entry.resting.insert(agent, until);
             self.timers.insert((until, Timer::Rest(conversation)));
         }
         self.clear_timer(deadline, Timer::Offer(conversation));
         self.change(conversation, |standing| {
-            if from_line {
+            if from_queue {
                 standing.state = ConversationState::Queued;
             }
             standing.offered_to = None;
@@ -61,7 +61,7 @@ impl Routing {
     pub(super) fn offer_waiting(&mut self, now: UnixMillis) {
         let mut at = 0;
         while self.team.anyone_free() {
-            let Some(conversation) = self.line.nth(at) else { return };
+            let Some(conversation) = self.queue.nth(at) else { return };
             at += 1;
             let Some(entry) = self.conversations.get(&conversation) else { continue };
             if entry.standing.state != ConversationState::Queued {

@@ -1,10 +1,10 @@
-//! A sorted set that knows at which position each of its items stands: for the line, where
+//! A sorted set that knows at which position each of its items stands: for the queue, where
 //! thousands may wait.
 //!
 //! Lives here: a binary tree in which each node counts what hangs on it and neither side of a node
 //! grows to more than three times the other (Adams' weights), so that entering, leaving and asking
 //! for a position take steps that grow with the logarithm of the length. Not here: what the items
-//! mean. Called by `line`.
+//! mean. Called by `queue`.
 
 use std::cmp::Ordering;
 
@@ -262,7 +262,8 @@ mod tests {
         }
     }
 
-    /// The most comparisons that one act takes with so many in the line, which all come and half of which go.
+    /// The most comparisons that one act takes with so many in the queue, which all come and half
+    /// of which go.
     fn most_compared(len: u32) -> u32 {
         let mut ranked = Ranked::default();
         let mut most = 0;

@@ -164,8 +164,8 @@ impl Team {
         let Some(member) = self.members.get_mut(&agent) else { return Absence::AsBefore };
         let at_work = member.at_work() && !self.unheard.contains(&agent);
         match member.grace {
-            // A line that came back before anything was given to them leaves no rest of a deadline
-            // behind.
+            // A connection that came back before anything was given to them leaves no rest of a
+            // deadline behind.
             Some(ran) if at_work || (member.connected && member.has.is_empty()) => {
                 member.grace = None;
                 Absence::Ends(ran)

@@ -83,14 +83,14 @@ impl Desk {
 }
 
 fn event_messages(effects: &[Effect]) -> Vec<(EventKind, Option<AgentId>)> {
-    let line = |effect: &Effect| {
+    let queue = |effect: &Effect| {
         if let Effect::EventMessage { event, agent, .. } = effect {
             Some((*event, *agent))
         } else {
             None
         }
     };
-    effects.iter().filter_map(line).collect()
+    effects.iter().filter_map(queue).collect()
 }
 
 fn restored(n: u8, state: ConversationState, assignee: Option<u8>, since: u64) -> Input {
@@ -311,7 +311,7 @@ fn an_agent_who_vanishes_keeps_their_conversations_for_the_grace() {
 }
 
 #[test]
-fn what_a_vanished_agent_had_goes_to_the_head_of_the_line_in_its_order() {
+fn what_a_vanished_agent_had_goes_to_the_head_of_the_queue_in_its_order() {
     let mut desk = Desk::with(&[(1, 2)]);
     desk.take(1, 1);
     desk.take(1, 2);
@@ -363,7 +363,7 @@ fn who_goes_offline_with_the_console_open_keeps_what_they_have_for_the_grace() {
 }
 
 #[test]
-fn no_line_that_comes_and_goes_prolongs_the_grace_of_who_is_offline() {
+fn no_connection_that_comes_and_goes_prolongs_the_grace_of_who_is_offline() {
     let mut desk = Desk::with(&[(1, 2)]);
     desk.take(1, 1);
     desk.act(chooses(1, Availability::Offline));
@@ -478,7 +478,7 @@ fn a_transfer_is_taken_back_until_it_is_answered() {
 }
 
 #[test]
-fn an_offer_to_an_agent_whose_line_breaks_passes_on_at_once() {
+fn an_offer_to_an_agent_whose_connection_breaks_passes_on_at_once() {
     let mut desk = Desk::with(&[(1, 1), (2, 1)]);
     desk.open(1);
     let first = desk.asked(1).unwrap();
@@ -679,12 +679,12 @@ fn what_one_act_sets_off_does_not_depend_on_how_many_wait() {
 }
 
 #[test]
-fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_them() {
+fn the_head_of_the_queue_is_told_at_once_and_those_behind_as_the_round_comes_to_them() {
     let (mut routing, waiting) = crowd(1_000);
     let closed = Input::Closed { conversation: waiting[0] };
     let effects = routing.handle(closed, UnixMillis(T + 2_000)).unwrap();
     let at_once = told_positions(&effects);
-    assert_eq!(at_once.len(), super::line::HEAD);
+    assert_eq!(at_once.len(), super::queue::HEAD);
     assert_eq!(at_once[0], (waiting[1], 1));
     assert_eq!(routing.position(waiting[999]), Some(999), "whoever asks hears where they stand");
     let mut told = std::collections::BTreeMap::new();
@@ -701,7 +701,7 @@ fn the_head_of_the_line_is_told_at_once_and_those_behind_as_the_round_comes_to_t
     for _ in 0..4 {
         told.extend(told_positions(&routing.tell_positions()));
     }
-    for (at, conversation) in waiting.iter().enumerate().skip(super::line::HEAD + 1) {
+    for (at, conversation) in waiting.iter().enumerate().skip(super::queue::HEAD + 1) {
         let position = routing.position(*conversation);
         assert_eq!(position.is_some(), at != 100);
         assert!(position.is_none() || told.get(conversation).copied() == position, "{at}");

@@ -56,7 +56,7 @@ enum Rank {
 }
 
 /// The positions at the head that are told with each change. Those behind them are told as
-/// [`Line::behind`] comes round: one who leaves moves everyone behind them, and what that costs
+/// [`Queue::behind`] comes round: one who leaves moves everyone behind them, and what that costs
 /// must not depend on how many that is.
 pub(super) const HEAD: usize = 32;
 
@@ -70,7 +70,7 @@ struct Entry {
 }
 
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Queue {
     order: Ranked<(Ticket, ConversationId)>,
     entries: BTreeMap<ConversationId, Entry>,
     /// By how long they have waited.
@@ -88,7 +88,7 @@ pub(super) struct Line {
     pace_ms: VecDeque<u64>,
 }
 
-impl Default for Line {
+impl Default for Queue {
     fn default() -> Self {
         Self {
             order: Ranked::default(),
@@ -105,7 +105,7 @@ impl Default for Line {
     }
 }
 
-impl Line {
+impl Queue {
     /// A ticket after all others.
     pub(super) fn ticket_last(&self, now: UnixMillis) -> Ticket {
         Ticket { rank: Rank::Arrived, since: now.max(self.latest), number: self.number }
