@@ -13,7 +13,7 @@ pub mod collector;
 mod counted;
 pub mod demo;
 pub mod head;
-mod line;
+mod peer_stream;
 mod refusal;
 mod session;
 mod socket;
@@ -51,7 +51,7 @@ use crate::tasks;
 use crate::telemetry::RequestId;
 use answer::{answer, remember_route};
 use counted::{PerAddress, Share, Slot};
-use line::Line;
+use peer_stream::PeerStream;
 use refusal::problem_text;
 pub(crate) use refusal::{PROBLEM_CODES, problem};
 use unread::{Exchange, Tail, Watched};
@@ -385,10 +385,10 @@ async fn connection<E: SocketEdge>(
     let began = SystemClock.instant();
     let failures = &door.metrics.handshake_failures_total;
     let patience = door.limits.now().header;
-    let line = match &door.tls {
-        None => Line::Plain(stream),
+    let stream = match &door.tls {
+        None => PeerStream::Plain(stream),
         Some(tls) => match tokio::time::timeout(patience, tls.accept(stream)).await {
-            Ok(Ok(stream)) => Line::Tls(Box::new(stream)),
+            Ok(Ok(stream)) => PeerStream::Tls(Box::new(stream)),
             Ok(Err(_)) => return failures.of(HandshakeFailure::Tls).inc(),
             Err(_) => return failures.of(HandshakeFailure::TooSlow).inc(),
         },
@@ -399,10 +399,11 @@ async fn connection<E: SocketEdge>(
         stranger: Mutex::new(stranger),
         accepted: Mutex::new(None),
     });
-    let Some(((accepted, share), line, early)) = Box::pin(http(&door, line, &visit)).await else {
+    let Some(((accepted, share), stream, early)) = Box::pin(http(&door, stream, &visit)).await
+    else {
         return;
     };
-    let (socket, early) = Socket::new(line, (slot, share), early);
+    let (socket, early) = Socket::new(stream, (slot, share), early);
     let took = SystemClock.instant().saturating_duration_since(began);
     door.metrics.handshake_duration_seconds.observe(took);
     door.edge.connected(accepted, socket, early);
@@ -419,9 +420,9 @@ struct Visit<A> {
 /// Serves requests; a stream comes back when one of them was an upgrade.
 async fn http<E: SocketEdge>(
     door: &Arc<Door<E>>,
-    line: Line,
+    stream: PeerStream,
     visit: &Arc<Visit<E::Accepted>>,
-) -> Option<((E::Accepted, Share), Line, Bytes)> {
+) -> Option<((E::Accepted, Share), PeerStream, Bytes)> {
     let exchange = Arc::new(Exchange::default());
     let service = service_fn(|request: Request<Incoming>| {
         let (door, visit, exchange) = (door.clone(), visit.clone(), exchange.clone());
@@ -430,14 +431,14 @@ async fn http<E: SocketEdge>(
             Ok::<_, Infallible>(Tail::of(answer(&door, &visit, request).await, exchange))
         })
     });
-    let line = Watched::new(line, exchange.clone(), visit.ip);
+    let stream = Watched::new(stream, exchange.clone(), visit.ip);
     let limits = door.limits.now();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_headers(HEADERS_MAX)
         .max_buf_size(limits.header_bytes_max.max(8_192))
-        .serve_connection(TokioIo::new(line), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut stop = door.stop.clone();
     let mut stopping = false;
     let ended = loop {
@@ -460,10 +461,10 @@ async fn http<E: SocketEdge>(
         return None;
     }
     let parts = connection.into_parts();
-    let mut line = parts.io.into_inner().into_line();
+    let mut stream = parts.io.into_inner().into_stream();
     let Some(accepted) = visit.accepted.lock().take() else {
         // A peer that does not take our goodbye is not waited for.
-        let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut line);
+        let goodbye = tokio::io::AsyncWriteExt::shutdown(&mut stream);
         if let Ok(Err(error)) = tokio::time::timeout(LINGER, goodbye).await {
             tracing::trace!(%error, "no goodbye");
         }
@@ -471,7 +472,7 @@ async fn http<E: SocketEdge>(
     };
     // A copy: even an empty remainder would keep hyper's whole buffer alive with the connection.
     let early = Bytes::copy_from_slice(&parts.read_buf);
-    Some((accepted, line, early))
+    Some((accepted, stream, early))
 }
 
 #[cfg(test)]

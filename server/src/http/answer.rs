@@ -89,7 +89,7 @@ async fn judged<E: SocketEdge>(
     peer: Peer,
     limits: &Limits,
 ) -> Response<Body> {
-    // Whoever reads this head otherwise than we do must not have the rest of the line for another
+    // Whoever reads this head otherwise than we do must not have the rest of the stream for another
     // request.
     let last = head.headers.contains_key(header::TRANSFER_ENCODING);
     let mut response = if let Some(fault) = head::fault(&head) {

@@ -12,7 +12,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
-use super::line::Line;
+use super::peer_stream::PeerStream;
 use super::session::Session;
 use super::stream::{poll_read, try_write};
 use super::{Share, Slot};
@@ -36,11 +36,12 @@ struct Shared {
 }
 
 impl Socket {
-    /// The stream of an upgraded line, and what came before: what HTTP had read, then what TLS had decrypted.
-    pub(super) fn new(line: Line, permits: (Slot, Share), early: Bytes) -> (Self, Bytes) {
-        let (stream, session, early) = match line {
-            Line::Plain(stream) => (stream, None, early),
-            Line::Tls(stream) => {
+    /// The stream of an upgraded connection, and what came before: what HTTP had read, then what
+    /// TLS had decrypted.
+    pub(super) fn new(stream: PeerStream, permits: (Slot, Share), early: Bytes) -> (Self, Bytes) {
+        let (stream, session, early) = match stream {
+            PeerStream::Plain(stream) => (stream, None, early),
+            PeerStream::Tls(stream) => {
                 let (stream, mut session) = stream.into_parts();
                 let early = [&early[..], &session.take_plain()].concat();
                 let session = Mutex::new(session);
@@ -159,6 +160,6 @@ impl Socket {
         let ip = std::net::Ipv4Addr::LOCALHOST.into();
         let slot = Slot::take(&std::sync::Arc::default(), 1).unwrap();
         let share = Share::take(&super::PerAddress::default(), ip, 1).unwrap();
-        Self::new(Line::Plain(stream), (slot, share), Bytes::new()).0
+        Self::new(PeerStream::Plain(stream), (slot, share), Bytes::new()).0
     }
 }

@@ -348,7 +348,7 @@ async fn what_is_never_read_as_a_request_is_refused_as_a_problem_under_an_id() {
         stream.write_all(text.as_bytes()).await.unwrap();
         is_problem(&whole(&mut stream).await, status, code);
         assert_eq!(rest(&mut stream).await, "", "nothing follows");
-        // After an answer of ours on the same line, apart from it and at once behind it.
+        // After an answer of ours on the same connection, apart from it and at once behind it.
         for apart in [true, false] {
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let (first, then) =

@@ -3,8 +3,8 @@
 //! hyper refuses such a head by itself, with a status and nothing else; no service is asked. What it writes while no
 //! answer of ours is under way is that refusal, and goes out in our words.
 //!
-//! Lives here: the line between hyper and the stream that knows whose answer is written. Not here: heads that hyper can
-//! read and we refuse (`head`).
+//! Lives here: the part between hyper and the stream that knows whose answer is written. Not here:
+//! heads that hyper can read and we refuse (`head`).
 
 use std::io;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use http::{Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::line::Line;
+use super::peer_stream::PeerStream;
 use super::{UNMATCHED, access, problem_text};
 use crate::telemetry::{self, RequestId};
 
@@ -95,7 +95,7 @@ impl hyper::body::Body for Tail {
 /// A connection's stream, as hyper has it.
 #[derive(Debug)]
 pub(super) struct Watched {
-    line: Line,
+    stream: PeerStream,
     exchange: Arc<Exchange>,
     ip: IpAddr,
     /// Of a refusal: what the stream has not taken.
@@ -104,13 +104,13 @@ pub(super) struct Watched {
 
 impl Watched {
     /// `ip`: who is at the other end, for the access log.
-    pub(super) fn new(line: Line, exchange: Arc<Exchange>, ip: IpAddr) -> Self {
-        Self { line, exchange, ip, waiting: Vec::new() }
+    pub(super) fn new(stream: PeerStream, exchange: Arc<Exchange>, ip: IpAddr) -> Self {
+        Self { stream, exchange, ip, waiting: Vec::new() }
     }
 
     /// The stream, once hyper has left it.
-    pub(super) fn into_line(self) -> Line {
-        self.line
+    pub(super) fn into_stream(self) -> PeerStream {
+        self.stream
     }
 
     /// Whether this is hyper's refusal, which then waits in our words.
@@ -128,7 +128,7 @@ impl Watched {
 
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.waiting.is_empty() {
-            let written = ready!(Pin::new(&mut self.line).poll_write(cx, &self.waiting))?;
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.waiting))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -189,7 +189,7 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().line).poll_read(cx, buf)
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
     }
 }
 
@@ -204,7 +204,7 @@ impl AsyncWrite for Watched {
             ready!(watched.poll_waiting(cx))?;
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut watched.line).poll_write(cx, bytes)
+        Pin::new(&mut watched.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -218,17 +218,17 @@ impl AsyncWrite for Watched {
             ready!(watched.poll_waiting(cx))?;
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
-        Pin::new(&mut watched.line).poll_write_vectored(cx, slices)
+        Pin::new(&mut watched.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.line.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let watched = self.get_mut();
         ready!(watched.poll_waiting(cx))?;
-        ready!(Pin::new(&mut watched.line).poll_flush(cx))?;
+        ready!(Pin::new(&mut watched.stream).poll_flush(cx))?;
         watched.exchange.flushed();
         Poll::Ready(Ok(()))
     }
@@ -236,6 +236,6 @@ impl AsyncWrite for Watched {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let watched = self.get_mut();
         ready!(watched.poll_waiting(cx))?;
-        Pin::new(&mut watched.line).poll_shutdown(cx)
+        Pin::new(&mut watched.stream).poll_shutdown(cx)
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::session::TlsStream;
 
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum PeerStream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
 }
@@ -18,11 +18,11 @@ pub(super) enum Line {
 macro_rules! either {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
-            Line::Plain(stream) => {
+            PeerStream::Plain(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }
-            Line::Tls(stream) => {
+            PeerStream::Tls(stream) => {
                 let $stream = Pin::new(stream.as_mut());
                 $call
             }
@@ -30,7 +30,7 @@ macro_rules! either {
     };
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for PeerStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -40,7 +40,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for PeerStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
