@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use livehelp::gateway::websocket;
 use livehelp::hub::fanout::{Fanned, deliver};
-use livehelp::hub::{LiveRoom, Outlet};
+use livehelp::hub::{FrameSink, LiveRoom};
 use livehelp::privacy::gate::Reader;
 use livehelp::room::Member;
 use protocol::codec::Encoding;
@@ -29,7 +29,7 @@ struct Counter {
     bytes: AtomicUsize,
 }
 
-impl Outlet for Counter {
+impl FrameSink for Counter {
     fn connection(&self) -> ConnectionId {
         self.connection
     }
@@ -65,7 +65,7 @@ fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
         move || {
             let from = Some(connection(0));
             let (hearers, _) = deliver(&room, black_box(&sequenced), from, NOW.day());
-            hearers.iter().for_each(|outlet| outlet.flush());
+            hearers.iter().for_each(|sink| sink.flush());
         }
     });
 }
@@ -75,12 +75,12 @@ pub(crate) fn crowd(members: u32, [even, odd]: [Encoding; 2]) -> LiveRoom {
     for number in 0..members {
         let connection = connection(number);
         let encoding = if number % 2 == 0 { even } else { odd };
-        let outlet = Counter { connection, encoding, bytes: AtomicUsize::new(0) };
+        let sink = Counter { connection, encoding, bytes: AtomicUsize::new(0) };
         room.join(Member {
             connection,
             author: Author::Agent(AgentId::from_bytes([9; 16])),
             reader: Reader::Agents,
-            outlet: Arc::new(outlet),
+            sink: Arc::new(sink),
         });
     }
     room

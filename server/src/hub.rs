@@ -75,7 +75,7 @@ pub(crate) use act::Act;
 pub use attend::Watched;
 pub use create::Creation;
 pub(crate) use fanout::tell;
-pub use fanout::{LiveRoom, Outlet, PageNumber};
+pub use fanout::{FrameSink, LiveRoom, PageNumber};
 pub use follow::Follow;
 pub use handle::RoomHandle;
 pub use open::Opening;

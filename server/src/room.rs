@@ -15,7 +15,7 @@ use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Below, Reader};
 use crate::sequencer::Sequencer;
 
-/// Someone's connection in the room; `outlet` is the hub's way to it.
+/// Someone's connection in the room; `sink` is the hub's way to it.
 #[derive(Debug)]
 pub struct Member<O> {
     /// Whose messages it does not get back.
@@ -25,7 +25,7 @@ pub struct Member<O> {
     /// What it may see.
     pub reader: Reader,
     /// The hub's.
-    pub outlet: O,
+    pub sink: O,
 }
 
 /// Live part of a conversation. Dropped when its last member leaves; the transcript stays.

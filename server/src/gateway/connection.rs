@@ -27,7 +27,7 @@ use super::{Accepted, Gateway, RESTART_MS, connection_id};
 use crate::auth::Pace;
 use crate::http::Socket;
 use crate::http::access::Ended;
-use crate::hub::{Outlet, Who};
+use crate::hub::{FrameSink, Who};
 use crate::metrics::{Ending, Peer, Transport};
 use crate::privacy::envelope::Flags;
 use crate::telemetry::writes_access;
@@ -264,12 +264,12 @@ impl Connection {
         let signals = signals.unwrap_or(0);
         let signals = Flags::asked(signals & 1 != 0, signals & 2 != 0);
         let greeting = Greeting { request, role, locale, resume, site, token, signals };
-        let outlet: Arc<dyn Outlet> = Arc::<Outbox>::clone(&self.outbox);
+        let sink: Arc<dyn FrameSink> = Arc::<Outbox>::clone(&self.outbox);
         let gateway = Arc::clone(&self.gateway);
         let Some(accepted) = self.accepted.take() else { return };
         let trace = traces::begin("handshake", accepted.trace.into());
         let word = if role == ClientRole::Visitor { "visitor" } else { "agent" };
-        let greeted = Box::pin(gateway.greet(&accepted, greeting, outlet)).await;
+        let greeted = Box::pin(gateway.greet(&accepted, greeting, sink)).await;
         if let Some(trace) = trace {
             let refused = greeted.as_ref().err();
             let failed = refused == Some(&CloseCode::Overload);

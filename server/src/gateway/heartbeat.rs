@@ -10,7 +10,7 @@ use protocol::reject::CloseCode;
 
 use super::outbox::Outbox;
 use super::websocket::EMPTY_PING;
-use crate::hub::Outlet;
+use crate::hub::FrameSink;
 
 /// How often the wheel advances.
 pub(super) const TICK: Duration = Duration::from_millis(500);

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Accepted, Gateway};
 use crate::auth::{admit_visitor, authenticate_session, new_visitor_token, token_hash};
-use crate::hub::{Outlet, Speaker, Watched, Who, tally};
+use crate::hub::{FrameSink, Speaker, Watched, Who, tally};
 use crate::keys::uuid_v7;
 use crate::origin::allowed_origin;
 use crate::privacy::envelope::Flags;
@@ -61,11 +61,11 @@ impl Gateway {
         &self,
         accepted: &Accepted,
         greeting: Greeting,
-        outlet: Arc<dyn Outlet>,
+        sink: Arc<dyn FrameSink>,
     ) -> Result<Session, CloseCode> {
         match greeting.role {
-            ClientRole::Visitor => self.greet_visitor(accepted, greeting, outlet).await,
-            ClientRole::Agent => self.greet_agent(accepted, greeting, outlet).await,
+            ClientRole::Visitor => self.greet_visitor(accepted, greeting, sink).await,
+            ClientRole::Agent => self.greet_agent(accepted, greeting, sink).await,
         }
     }
 
@@ -73,7 +73,7 @@ impl Gateway {
         &self,
         accepted: &Accepted,
         greeting: Greeting,
-        outlet: Arc<dyn Outlet>,
+        sink: Arc<dyn FrameSink>,
     ) -> Result<Session, CloseCode> {
         let key = greeting.site.as_ref().ok_or(CloseCode::SiteClosed)?;
         let site = self.hub.sites().by_key(key).await.map_err(|_| CloseCode::Overload)?;
@@ -113,14 +113,14 @@ impl Gateway {
                 (visitor, Some(issued.text), Some(issued.hash), now.plus_ms(life_ms))
             }
         };
-        let speaker = Speaker { tenant, who: Who::Visitor { site, visitor }, outlet };
+        let speaker = Speaker { tenant, who: Who::Visitor { site, visitor }, sink };
         let points = if is_known {
             self.own_conversations(&speaker, visitor, &greeting.resume).await?
         } else {
             Vec::new()
         };
         let signals = greeting.signals.union(accepted.signals);
-        self.hub.presence().stands_on(&*speaker.outlet, origin);
+        self.hub.presence().stands_on(&*speaker.sink, origin);
         let availability = self.hub.presence().visitor_connected(&speaker, signals).await;
         let availability = availability.map_err(|_| CloseCode::Overload)?;
         // Asked once more: a change of the list closed the connections that there were, and this was none of them.
@@ -142,7 +142,7 @@ impl Gateway {
             site: Some(SiteState { site, availability }),
             agent: None,
         };
-        crate::hub::tell(&*speaker.outlet, welcome);
+        crate::hub::tell(&*speaker.sink, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
         let (locale, gpc) = (greeting.locale.into_boxed_str(), signals.gpc());
         let token = secret.map(|secret| Box::new((secret, expires_at)));
@@ -215,7 +215,7 @@ impl Gateway {
         &self,
         accepted: &Accepted,
         greeting: Greeting,
-        outlet: Arc<dyn Outlet>,
+        sink: Arc<dyn FrameSink>,
     ) -> Result<Session, CloseCode> {
         let origin = accepted.origin.as_deref().unwrap_or_default();
         let config = self.config.now();
@@ -229,7 +229,7 @@ impl Gateway {
         let agent = signed_in.agent.agent;
         let session = signed_in.session.session;
         let who = Who::Agent { agent, session };
-        let speaker = Speaker { tenant, who, outlet };
+        let speaker = Speaker { tenant, who, sink };
         if !greeting.resume.is_empty() {
             let counted = self.rates.agent_questions.take(&agent);
             counted.map_err(|_| CloseCode::TooFast)?;
@@ -256,7 +256,7 @@ impl Gateway {
             site: None,
             agent: Some(card),
         };
-        crate::hub::tell(&*speaker.outlet, welcome);
+        crate::hub::tell(&*speaker.sink, welcome);
         let rooms = self.attend_all(&speaker, &points).await;
         if let Err(code) = self.seat_agent(accepted, &speaker, signed_in.session.expires_at).await {
             // They are told to come back: nothing of this connection may stay behind.
@@ -302,7 +302,7 @@ impl Gateway {
                 .await
             {
                 Ok(watched) => rooms.push(watched),
-                Err(reject) => tally::refuse(&self.metrics, &*speaker.outlet, nobody, reject),
+                Err(reject) => tally::refuse(&self.metrics, &*speaker.sink, nobody, reject),
             }
         }
         rooms

@@ -19,7 +19,7 @@ use protocol::reject::CloseCode;
 use super::websocket;
 use crate::http::Socket;
 use crate::hub::fanout::Fanned;
-use crate::hub::{Outlet, PageNumber};
+use crate::hub::{FrameSink, PageNumber};
 use crate::metrics::{Metrics, Overflow};
 
 /// The share of the bound at which frames that are worth nothing later are dropped.
@@ -369,7 +369,7 @@ impl Drop for Outbox {
     }
 }
 
-impl Outlet for Outbox {
+impl FrameSink for Outbox {
     fn connection(&self) -> ConnectionId {
         self.connection
     }

@@ -16,7 +16,7 @@ use super::board::{Board, tell_what_holds};
 use super::desk::{Desk, DeskState, Standing};
 use super::desks::Desks;
 use super::event::EventMessages;
-use super::fanout::Outlet;
+use super::fanout::FrameSink;
 use super::newest::RoomFacts;
 use super::rooms::Rooms;
 use super::sites::{Shown, Sites};
@@ -115,7 +115,7 @@ impl Assignment {
                 // and they may have been asked anew.
                 tell_what_holds(desk, |state| {
                     let offer = offer(state, conversation, agent, &facts, &shown)?;
-                    Some((state.agent_lines(agent), offer))
+                    Some((state.agent_sinks(agent), offer))
                 });
             }
             Effect::OfferOver { conversation, agent } => tell_what_holds(desk, |state| {
@@ -123,10 +123,10 @@ impl Assignment {
                 // They were asked again meanwhile: the new question replaces the old one.
                 let asked = standing.is_some_and(|standing| standing.offered_to == Some(agent));
                 let over = ServerFrame::OfferOver { conversation };
-                (!asked).then(|| (state.agent_lines(agent), over))
+                (!asked).then(|| (state.agent_sinks(agent), over))
             }),
             Effect::Position { conversation, position, wait_ms } => {
-                let lines = self.rooms.outlets(conversation, Reader::Visitor);
+                let sinks = self.rooms.sinks(conversation, Reader::Visitor);
                 tell_what_holds(desk, |state| {
                     let standing = state.routing.standing(conversation)?;
                     let promise = state.routing.site_availability(standing.site);
@@ -138,7 +138,7 @@ impl Assignment {
                         wait_ms: wait_ms.filter(|_| !unserved),
                         unserved: unserved.then_some(true),
                     };
-                    (standing.position == Some(position)).then_some((lines, place))
+                    (standing.position == Some(position)).then_some((sinks, place))
                 });
             }
             Effect::AgentChanged { agent } => tell_what_holds(desk, |state| {
@@ -148,7 +148,7 @@ impl Assignment {
             Effect::SiteAvailability { site, availability } => tell_what_holds(desk, |state| {
                 let holds = state.routing.site_availability(site) == availability;
                 let promise = ServerFrame::Availability { availability };
-                holds.then(|| (site_lines(state, site), promise))
+                holds.then(|| (site_sinks(state, site), promise))
             }),
         }
     }
@@ -193,7 +193,7 @@ impl Assignment {
         desk: &Desk,
         agent: AgentId,
         offered: &[ConversationId],
-        outlet: &Arc<dyn Outlet>,
+        sink: &Arc<dyn FrameSink>,
     ) {
         let facts = self.board.facts_of_all(desk, offered).await;
         for conversation in offered {
@@ -201,7 +201,7 @@ impl Assignment {
             let shown = self.sites.shown();
             tell_what_holds(desk, |state| {
                 let offer = offer(state, *conversation, agent, &facts, &shown)?;
-                Some((vec![Arc::clone(outlet)], offer))
+                Some((vec![Arc::clone(sink)], offer))
             });
         }
     }
@@ -234,7 +234,7 @@ impl Assignment {
         let Ok(desk) = self.desks.get(row.tenant).await else { return };
         let active = row.active;
         let agent = row.agent;
-        let (effects, lines, renamed) = {
+        let (effects, sinks, renamed) = {
             let mut state = desk.state.lock();
             let now = self.times.now();
             let named = state.agents.get(&agent).map(|seat| seat.row.name.clone());
@@ -250,11 +250,11 @@ impl Assignment {
             tally::assigned(&self.metrics, &state, &effects, false, now);
             state.apply(&effects, now);
             let renamed = if other_name { state.renamed(agent) } else { BTreeSet::new() };
-            (effects, state.agent_lines(agent), renamed)
+            (effects, state.agent_sinks(agent), renamed)
         };
         if !active {
-            for line in lines {
-                line.close(CloseCode::NotAuthenticated);
+            for sink in sinks {
+                sink.close(CloseCode::NotAuthenticated);
             }
         }
         let told = self.run(&desk, effects).await;
@@ -285,18 +285,18 @@ fn offer(
 }
 
 /// Whoever follows an agent's state: the boards, and the agent's own windows.
-fn who_sees(state: &DeskState, agent: AgentId) -> Vec<Arc<dyn Outlet>> {
-    let mut lines = state.board.clone();
-    for own in state.agent_lines(agent) {
-        if lines.iter().all(|line| line.connection() != own.connection()) {
-            lines.push(own);
+fn who_sees(state: &DeskState, agent: AgentId) -> Vec<Arc<dyn FrameSink>> {
+    let mut sinks = state.board.clone();
+    for own in state.agent_sinks(agent) {
+        if sinks.iter().all(|sink| sink.connection() != own.connection()) {
+            sinks.push(own);
         }
     }
-    lines
+    sinks
 }
 
 /// Every visitor's connection at a site.
-fn site_lines(state: &DeskState, site: SiteId) -> Vec<Arc<dyn Outlet>> {
+fn site_sinks(state: &DeskState, site: SiteId) -> Vec<Arc<dyn FrameSink>> {
     let guests = state.visitors.values().filter(|guest| guest.site == site);
-    guests.flat_map(|guest| guest.lines.iter().map(Arc::clone)).collect()
+    guests.flat_map(|guest| guest.sinks.iter().map(Arc::clone)).collect()
 }

@@ -133,7 +133,7 @@ impl Attendance {
                 if point.is_some_and(|point| point.message.is_some()) {
                     tally::resumed(&self.metrics, reset);
                 }
-                speaker.outlet.flush();
+                speaker.sink.flush();
                 return Ok(Watched { conversation, room });
             }
         }
@@ -224,7 +224,7 @@ impl Attendance {
 
     /// Lets a connection out.
     pub(crate) fn leave(&self, speaker: &Speaker, watched: &Watched) {
-        let left = watched.room.with(|live| live.leave(speaker.outlet.connection()));
+        let left = watched.room.with(|live| live.leave(speaker.sink.connection()));
         if left == Ok(true) {
             self.desks.drop_if_idle(watched.conversation);
         }
@@ -258,7 +258,7 @@ impl Attendance {
         let (more, messages) = (page.more, shown(&page.messages, &grant));
         let reset = false;
         let frame = ServerFrame::History { request, conversation, reset, more, messages };
-        tell(&*speaker.outlet, frame);
+        tell(&*speaker.sink, frame);
         Ok(())
     }
 
@@ -281,7 +281,7 @@ impl Attendance {
         let (tenant, conversation, author) =
             (speaker.tenant, watched.conversation, speaker.author());
         let seen_to = if seen { seq } else { Seq(0) };
-        let except = Some(speaker.outlet.connection());
+        let except = Some(speaker.sink.connection());
         let receipts = watched.room.show_receipt((author, seq, seen_to), except);
         if let Some(Marks { delivered, seen, .. }) = receipts {
             self.bus.announce(Notice::Receipt { tenant, conversation, author, delivered, seen });
@@ -298,18 +298,18 @@ fn let_in(
     (more, messages): (bool, Vec<Message<'_>>),
 ) {
     live.join(Member {
-        connection: speaker.outlet.connection(),
+        connection: speaker.sink.connection(),
         author: speaker.author(),
         reader: speaker.reader(),
-        outlet: Arc::clone(&speaker.outlet),
+        sink: Arc::clone(&speaker.sink),
     });
     let mut card = card.clone();
     card.seq_last = live.sequencer().seq_last();
     card.marks = protocol::limits::List::new(live.receipts().iter().cloned());
-    speaker.outlet.append(&Fanned::new(ServerFrame::Conversation { card }));
+    speaker.sink.append(&Fanned::new(ServerFrame::Conversation { card }));
     let conversation = live.conversation();
     let page = ServerFrame::History { request, conversation, reset, more, messages };
-    speaker.outlet.append(&Fanned::new(page));
+    speaker.sink.append(&Fanned::new(page));
 }
 
 /// What the grant lets through, in order.

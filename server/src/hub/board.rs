@@ -17,7 +17,7 @@ use protocol::retention::RetentionClass;
 
 use super::desk::{Desk, DeskState};
 use super::desks::Desks;
-use super::fanout::{Fanned, LiveRoom, Outlet, append_all};
+use super::fanout::{Fanned, FrameSink, LiveRoom, append_all};
 use super::handle::RoomHandle;
 use super::newest::{Newest, RoomFacts, facts_of};
 use super::ports::Ports;
@@ -144,27 +144,27 @@ impl Board {
             return;
         }
         let facts = self.facts(desk, conversation).await;
-        let visitors = self.rooms.outlets(conversation, Reader::Visitor);
-        let watchers = self.rooms.outlets(conversation, Reader::Agents);
+        let visitors = self.rooms.sinks(conversation, Reader::Visitor);
+        let watchers = self.rooms.sinks(conversation, Reader::Agents);
         let flush = {
             let state = desk.state.lock();
-            let mut lines = state.board.clone();
+            let mut sinks = state.board.clone();
             for watcher in watchers {
-                if lines.iter().all(|line| line.connection() != watcher.connection()) {
-                    lines.push(watcher);
+                if sinks.iter().all(|sink| sink.connection() != watcher.connection()) {
+                    sinks.push(watcher);
                 }
             }
             let for_agents = state.card(conversation, &facts, Reader::Agents, &self.sites.shown());
             let for_visitors =
                 state.card(conversation, &facts, Reader::Visitor, &self.sites.shown());
             // Under the desk's lock, so that no two threads swap two states of one conversation.
-            append_all(&lines, for_agents.map(|card| ServerFrame::Conversation { card }));
+            append_all(&sinks, for_agents.map(|card| ServerFrame::Conversation { card }));
             append_all(&visitors, for_visitors.map(|card| ServerFrame::Conversation { card }));
-            lines.extend(visitors);
-            lines
+            sinks.extend(visitors);
+            sinks
         };
-        for line in flush {
-            line.flush();
+        for sink in flush {
+            sink.flush();
         }
     }
 
@@ -239,9 +239,9 @@ impl Board {
                 after,
             });
             // Under the desk's lock: what changes afterwards comes afterwards.
-            speaker.outlet.append(&frame);
-            state.board.retain(|line| line.connection() != speaker.outlet.connection());
-            state.board.push(Arc::clone(&speaker.outlet));
+            speaker.sink.append(&frame);
+            state.board.retain(|sink| sink.connection() != speaker.sink.connection());
+            state.board.push(Arc::clone(&speaker.sink));
         }
         let shown = self.sites.shown();
         for draft in &drafts {
@@ -249,17 +249,17 @@ impl Board {
             let Some(draft) = shown.show(Door::Draft, draft.site, of, draft) else { continue };
             let (conversation, text) =
                 (draft.conversation, Text::new(draft.text.expose().as_str()));
-            speaker.outlet.append(&Fanned::new(ServerFrame::Draft { conversation, text }));
+            speaker.sink.append(&Fanned::new(ServerFrame::Draft { conversation, text }));
         }
-        speaker.outlet.flush();
+        speaker.sink.flush();
         Ok(())
     }
 
     /// No longer the board.
     pub(crate) fn unwatch(&self, speaker: &Speaker) {
         if let Some(desk) = self.desks.live(speaker.tenant) {
-            let connection = speaker.outlet.connection();
-            desk.state.lock().board.retain(|line| line.connection() != connection);
+            let connection = speaker.sink.connection();
+            desk.state.lock().board.retain(|sink| sink.connection() != connection);
         }
     }
 }
@@ -267,15 +267,15 @@ impl Board {
 /// Tells something, unless it does not hold any more. Under the desk's lock, so that nothing older comes behind it.
 pub(super) fn tell_what_holds<'a>(
     desk: &Desk,
-    what: impl FnOnce(&DeskState) -> Option<(Vec<Arc<dyn Outlet>>, ServerFrame<'a>)>,
+    what: impl FnOnce(&DeskState) -> Option<(Vec<Arc<dyn FrameSink>>, ServerFrame<'a>)>,
 ) {
-    let lines = {
+    let sinks = {
         let state = desk.state.lock();
-        let Some((lines, frame)) = what(&state) else { return };
-        append_all(&lines, Some(frame));
-        lines
+        let Some((sinks, frame)) = what(&state) else { return };
+        append_all(&sinks, Some(frame));
+        sinks
     };
-    for line in lines {
-        line.flush();
+    for sink in sinks {
+        sink.flush();
     }
 }

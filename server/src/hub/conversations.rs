@@ -169,11 +169,11 @@ impl Conversations {
         let write = vec![Write::Draft(Box::new(draft))];
         self.store.write(write).await?;
         let desk = self.desks.get(speaker.tenant).await?;
-        let lines = desk.state.lock().agent_lines(agent);
-        for line in lines {
-            if line.connection() != speaker.outlet.connection() {
+        let sinks = desk.state.lock().agent_sinks(agent);
+        for sink in sinks {
+            if sink.connection() != speaker.sink.connection() {
                 let text = Text::new(text.expose().as_str());
-                tell(&*line, ServerFrame::Draft { conversation, text });
+                tell(&*sink, ServerFrame::Draft { conversation, text });
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::sync::watch::Receiver;
 
-use super::fanout::Outlet;
+use super::fanout::FrameSink;
 
 thread_local! {
     /// Where [`run`] waits on this thread.
@@ -35,9 +35,9 @@ thread_local! {
     /// Several frames of one read are being heard.
     static READS: Cell<bool> = const { Cell::new(false) };
     /// Emptied in each tick; has an entry for each delivery of it.
-    static WAITING: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
+    static WAITING: RefCell<Vec<Arc<dyn FrameSink>>> = const { RefCell::new(Vec::new()) };
     /// Those with an ack, which are written after them.
-    static ACKED: RefCell<Vec<Arc<dyn Outlet>>> = const { RefCell::new(Vec::new()) };
+    static ACKED: RefCell<Vec<Arc<dyn FrameSink>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Writes what waits at the end of each tick, until the shutdown begins. With several serving
@@ -116,20 +116,20 @@ pub(super) fn in_read() -> bool {
 }
 
 /// Writes what this connection's outbox has: now, or at the end of the read or tick.
-pub(super) fn flush(outlet: &Arc<dyn Outlet>) {
+pub(super) fn flush(sink: &Arc<dyn FrameSink>) {
     if CORKED.get() || READS.get() {
-        WAITING.with_borrow_mut(|waiting| waiting.push(Arc::clone(outlet)));
+        WAITING.with_borrow_mut(|waiting| waiting.push(Arc::clone(sink)));
     } else {
-        outlet.flush();
+        sink.flush();
     }
 }
 
 /// The same for an ack: now, or after what is delivered in the read or tick.
-pub(super) fn flush_ack(outlet: &Arc<dyn Outlet>) {
+pub(super) fn flush_ack(sink: &Arc<dyn FrameSink>) {
     if READS.get() || begin_tick() {
-        ACKED.with_borrow_mut(|acked| acked.push(Arc::clone(outlet)));
+        ACKED.with_borrow_mut(|acked| acked.push(Arc::clone(sink)));
     } else {
-        outlet.flush();
+        sink.flush();
     }
 }
 
@@ -141,7 +141,7 @@ fn write_all() {
 fn write_waiting() {
     for list in [&WAITING, &ACKED] {
         let mut waiting = list.take();
-        waiting.drain(..).for_each(|outlet| outlet.flush());
+        waiting.drain(..).for_each(|sink| sink.flush());
         // Kept for its memory; nothing came meanwhile, for nobody else ran.
         list.with_borrow_mut(|empty| {
             if empty.is_empty() {
@@ -166,7 +166,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Counted(AtomicUsize);
 
-    impl Outlet for Counted {
+    impl FrameSink for Counted {
         fn connection(&self) -> ConnectionId {
             ConnectionId::from_bytes([1; 16])
         }
@@ -187,13 +187,13 @@ mod tests {
     #[tokio::test]
     async fn what_one_read_says_is_written_once_at_its_end_or_at_that_of_the_tick() {
         let counted = Arc::new(Counted::default());
-        let outlet: Arc<dyn Outlet> = Arc::clone(&counted) as _;
+        let sink: Arc<dyn FrameSink> = Arc::clone(&counted) as _;
         let order = RefCell::new(Vec::new());
         let burst = |count: usize| {
             let before = counted.0.load(Ordering::SeqCst);
             one_read(|| {
                 for _ in 0..count {
-                    corked(|| flush(&outlet));
+                    corked(|| flush(&sink));
                     assert_eq!(counted.0.load(Ordering::SeqCst), before, "within the read");
                 }
                 assert!(in_read());
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(counted.0.load(Ordering::SeqCst), 7);
         let panics = std::panic::AssertUnwindSafe(|| {
             one_read(|| {
-                flush(&outlet);
+                flush(&sink);
                 panic!("a frame's handling");
             })
         });
@@ -225,33 +225,33 @@ mod tests {
     #[tokio::test]
     async fn the_first_of_a_tick_is_written_at_once_and_the_rest_at_its_end() {
         let counted = Arc::new(Counted::default());
-        let outlet: Arc<dyn Outlet> = Arc::clone(&counted) as _;
+        let sink: Arc<dyn FrameSink> = Arc::clone(&counted) as _;
         let writes = || counted.0.load(Ordering::SeqCst);
-        corked(|| flush(&outlet));
-        corked(|| flush(&outlet));
+        corked(|| flush(&sink));
+        corked(|| flush(&sink));
         assert_eq!(writes(), 2, "nobody would write later");
         let (end, ended) = watch::channel(false);
         let running = tasks::spawn("writes", run(ended));
         tokio::task::yield_now().await;
         for tick in 1..=3 {
-            corked(|| flush(&outlet));
+            corked(|| flush(&sink));
             assert_eq!(writes(), 3 * tick, "the first of a tick");
-            corked(|| flush(&outlet));
-            corked(|| flush(&outlet));
+            corked(|| flush(&sink));
+            corked(|| flush(&sink));
             assert_eq!(writes(), 3 * tick, "those after it wait");
-            flush(&outlet);
+            flush(&sink);
             assert_eq!(writes(), 3 * tick + 1, "what is not corked does not");
             counted.0.fetch_sub(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             assert_eq!(writes(), 3 * tick + 2, "the end of the tick");
         }
-        corked(|| flush(&outlet));
-        corked(|| flush(&outlet));
+        corked(|| flush(&sink));
+        corked(|| flush(&sink));
         let before = writes();
         end.send_replace(true);
         running.await.unwrap();
         assert_eq!(writes(), before + 1, "the shutdown leaves nothing");
-        corked(|| flush(&outlet));
+        corked(|| flush(&sink));
         assert_eq!(writes(), before + 2);
     }
 }

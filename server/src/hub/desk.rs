@@ -15,7 +15,7 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use smallvec::SmallVec;
 
-use super::fanout::Outlet;
+use super::fanout::FrameSink;
 use super::newest::Newest;
 use crate::channel::Channel;
 use crate::privacy::envelope::Flags;
@@ -39,7 +39,7 @@ pub(super) struct DeskState {
     /// Visitors with a connection, or whose grace runs.
     pub(super) visitors: HashMap<VisitorId, Guest, RandomState>,
     /// Connections that watch the board.
-    pub(super) board: Vec<Arc<dyn Outlet>>,
+    pub(super) board: Vec<Arc<dyn FrameSink>>,
     /// Headers whose last change is not on disk yet.
     pub(super) unwritten: BTreeSet<ConversationId>,
     /// The headers of each visitor.
@@ -120,13 +120,13 @@ impl Header {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) row: AgentRow,
-    pub(super) lines: Vec<AgentLine>,
+    pub(super) connections: Vec<AgentConnection>,
 }
 
 /// An agent's connection, and the session that it lives by.
 #[derive(Debug)]
-pub(super) struct AgentLine {
-    pub(super) outlet: Arc<dyn Outlet>,
+pub(super) struct AgentConnection {
+    pub(super) sink: Arc<dyn FrameSink>,
     pub(super) session: SessionId,
     pub(super) expires_at: UnixMillis,
 }
@@ -139,7 +139,7 @@ pub(super) type PageAt = (Option<Personal<String>>, Personal<String>);
 pub(super) struct Guest {
     pub(super) site: SiteId,
     /// Most have one window, which lies here.
-    pub(super) lines: SmallVec<[Arc<dyn Outlet>; 1]>,
+    pub(super) sinks: SmallVec<[Arc<dyn FrameSink>; 1]>,
     /// When the last one was lost; none while one is there.
     pub(super) lost_at: Option<UnixMillis>,
     pub(super) presence: Presence,
@@ -327,7 +327,7 @@ impl DeskState {
         match self.agents.get_mut(&row.agent) {
             Some(seat) => seat.row = row,
             None => {
-                self.agents.insert(row.agent, Seat { row, lines: Vec::new() });
+                self.agents.insert(row.agent, Seat { row, connections: Vec::new() });
             }
         }
         // Where routing hears nothing new, nothing comes of it.
@@ -340,18 +340,18 @@ impl DeskState {
     }
 
     /// The agent's connections.
-    pub(super) fn agent_lines(&self, agent: AgentId) -> Vec<Arc<dyn Outlet>> {
+    pub(super) fn agent_sinks(&self, agent: AgentId) -> Vec<Arc<dyn FrameSink>> {
         self.agents
             .get(&agent)
-            .map(|seat| seat.lines.iter().map(|line| Arc::clone(&line.outlet)).collect())
+            .map(|seat| seat.connections.iter().map(|one| Arc::clone(&one.sink)).collect())
             .unwrap_or_default()
     }
 
     /// Takes an agent's connection off everything here.
-    pub(super) fn remove_line(&mut self, connection: ConnectionId) {
-        self.board.retain(|line| line.connection() != connection);
+    pub(super) fn remove_connection(&mut self, connection: ConnectionId) {
+        self.board.retain(|sink| sink.connection() != connection);
         for seat in self.agents.values_mut() {
-            seat.lines.retain(|line| line.outlet.connection() != connection);
+            seat.connections.retain(|one| one.sink.connection() != connection);
         }
     }
 }

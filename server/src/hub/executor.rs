@@ -193,7 +193,7 @@ impl Executor {
         }
         if delivered.hearers.spilled() && !cork::in_read() {
             // Their writes follow each other closely as they are.
-            delivered.hearers.iter().for_each(|outlet| outlet.flush());
+            delivered.hearers.iter().for_each(|sink| sink.flush());
         } else {
             delivered.hearers.iter().for_each(cork::flush);
         }
@@ -343,7 +343,7 @@ impl Executor {
     }
 
     fn tell_set_right(&self, SetRight { acked, sequenced, hearers, gap }: SetRight) -> Acked {
-        hearers.iter().for_each(|outlet| outlet.flush());
+        hearers.iter().for_each(|sink| sink.flush());
         if let Some(gap) = gap {
             self.rooms.note_missed_by(&sequenced, gap);
         }

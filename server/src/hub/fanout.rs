@@ -1,5 +1,5 @@
-//! The way to a connection, and one frame for many of them: encoded once for each subprotocol in use, shared as bytes;
-//! and a message to all who hear it.
+//! Fan-out, the broadcast of a room: the sink of a connection, and one frame for many of them:
+//! encoded once for each subprotocol in use, shared as bytes; and a message to all who hear it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,8 +18,8 @@ use crate::room::Room;
 /// The number of a page's origin; 0: it has none.
 pub type PageNumber = u16;
 
-/// The way to one connection; made by the edge that owns the socket.
-pub trait Outlet: Send + Sync + std::fmt::Debug {
+/// The sink for the frames of one connection; made by the edge that owns the socket.
+pub trait FrameSink: Send + Sync + std::fmt::Debug {
     /// Which connection it is.
     fn connection(&self) -> ConnectionId;
     /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes. Whether it is
@@ -44,7 +44,7 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 }
 
 /// The hub's rooms.
-pub type LiveRoom = Room<Arc<dyn Outlet>>;
+pub type LiveRoom = Room<Arc<dyn FrameSink>>;
 
 /// A server's frame on its way: the same bytes for everyone who speaks the subprotocol.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl<'a> Fanned<'a> {
     }
 
     /// Its bytes by this subprotocol: written when the first connection asks, and shared by all
-    /// others. How they are written and framed is the outlet's; all outlets of one frame write it
-    /// the same way.
+    /// others. How they are written and framed is the sink's; all sinks of one frame write it the
+    /// same way.
     pub fn bytes(
         &self,
         encoding: Encoding,
@@ -82,7 +82,7 @@ impl<'a> Fanned<'a> {
 }
 
 /// Connections that are to be flushed; in most rooms there are a few.
-pub type Outlets = SmallVec<[Arc<dyn Outlet>; 4]>;
+pub type FrameSinks = SmallVec<[Arc<dyn FrameSink>; 4]>;
 
 /// Connections that one message went to, by who reads there.
 #[derive(Debug, Clone, Copy, Default)]
@@ -107,40 +107,40 @@ pub fn deliver(
     sequenced: &Sequenced,
     except: Option<ConnectionId>,
     today: Day,
-) -> (Outlets, Hearers) {
+) -> (FrameSinks, Hearers) {
     let grant = ReadGrant::fan_out(Reader::Agents, today);
     let mut to = Hearers::default();
-    let Some(frame) = sequenced.frame(&grant) else { return (Outlets::new(), to) };
+    let Some(frame) = sequenced.frame(&grant) else { return (FrameSinks::new(), to) };
     let frame = Fanned::new(frame);
     let hearers = live
         .hearers(sequenced.envelope().visibility(), except)
         .filter_map(|member| {
             to.add(member.reader);
-            member.outlet.append_to_flush(&frame).then(|| Arc::clone(&member.outlet))
+            member.sink.append_to_flush(&frame).then(|| Arc::clone(&member.sink))
         })
         .collect();
     (hearers, to)
 }
 
 /// Sends one frame to one connection.
-pub(crate) fn tell(outlet: &dyn Outlet, frame: ServerFrame<'_>) {
-    outlet.append(&Fanned::new(frame));
-    outlet.flush();
+pub(crate) fn tell(sink: &dyn FrameSink, frame: ServerFrame<'_>) {
+    sink.append(&Fanned::new(frame));
+    sink.flush();
 }
 
 /// Appends a frame, if there is one, for all of them.
-pub(super) fn append_all(lines: &[Arc<dyn Outlet>], frame: Option<ServerFrame<'_>>) {
+pub(super) fn append_all(sinks: &[Arc<dyn FrameSink>], frame: Option<ServerFrame<'_>>) {
     let Some(frame) = frame else { return };
     let frame = Fanned::new(frame);
-    for line in lines {
-        line.append(&frame);
+    for sink in sinks {
+        sink.append(&frame);
     }
 }
 
 /// Sends a frame to all of them.
-pub(super) fn tell_all(lines: &[Arc<dyn Outlet>], frame: ServerFrame<'_>) {
-    append_all(lines, Some(frame));
-    for line in lines {
-        line.flush();
+pub(super) fn tell_all(sinks: &[Arc<dyn FrameSink>], frame: ServerFrame<'_>) {
+    append_all(sinks, Some(frame));
+    for sink in sinks {
+        sink.flush();
     }
 }

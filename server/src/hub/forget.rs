@@ -39,8 +39,8 @@ impl Hub {
             forget_subject: |hub, tenant, subject| {
                 let Some(desk) = hub.desks.live(tenant) else { return };
                 let Subject::Agent(agent) = subject else { return };
-                let lines = desk.state.lock().agent_lines(agent);
-                lines.iter().for_each(|line| line.close(CloseCode::NotAuthenticated));
+                let sinks = desk.state.lock().agent_sinks(agent);
+                sinks.iter().for_each(|sink| sink.close(CloseCode::NotAuthenticated));
             },
             // Ids and hashes, which no bucket has.
             forget_bucket: |_, _| {},

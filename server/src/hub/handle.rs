@@ -8,7 +8,7 @@ use protocol::frame::ServerFrame;
 use protocol::ids::{ConnectionId, ConversationId};
 use protocol::message::{Author, Seq, Visibility};
 
-use super::fanout::{Fanned, LiveRoom, Outlet};
+use super::fanout::{Fanned, FrameSink, LiveRoom};
 use crate::privacy::gate::Reader;
 use crate::sequencer::{Command, Input};
 
@@ -62,12 +62,12 @@ impl RoomHandle {
     }
 
     /// Everyone in it who reads like this.
-    pub(super) fn outlets(&self, reader: Reader) -> Vec<Arc<dyn Outlet>> {
+    pub(super) fn sinks(&self, reader: Reader) -> Vec<Arc<dyn FrameSink>> {
         self.with(|live| {
             live.members()
                 .iter()
                 .filter(|member| member.reader == reader)
-                .map(|member| Arc::clone(&member.outlet))
+                .map(|member| Arc::clone(&member.sink))
                 .collect()
         })
         .unwrap_or_default()
@@ -80,13 +80,13 @@ impl RoomHandle {
             live.hearers(Visibility::Everyone, None)
                 .filter(|member| member.author != author)
                 .map(|member| {
-                    member.outlet.append_ephemeral(&frame);
-                    Arc::clone(&member.outlet)
+                    member.sink.append_ephemeral(&frame);
+                    Arc::clone(&member.sink)
                 })
                 .collect::<Vec<_>>()
         });
-        for outlet in told.unwrap_or_default() {
-            outlet.flush();
+        for sink in told.unwrap_or_default() {
+            sink.flush();
         }
     }
 
@@ -107,15 +107,15 @@ impl RoomHandle {
             let told: Vec<_> = live
                 .hearers(Visibility::Everyone, except)
                 .map(|member| {
-                    member.outlet.append_ephemeral(&frame);
-                    Arc::clone(&member.outlet)
+                    member.sink.append_ephemeral(&frame);
+                    Arc::clone(&member.sink)
                 })
                 .collect();
             Some((receipts, told))
         });
         let (receipts, told) = told.ok()??;
-        for outlet in told {
-            outlet.flush();
+        for sink in told {
+            sink.flush();
         }
         Some(receipts)
     }
@@ -131,14 +131,14 @@ impl RoomHandle {
             });
             let hearers = live.hearers(sequenced.envelope().visibility(), None);
             let told = hearers.map(|member| {
-                member.outlet.append(&frame);
-                Arc::clone(&member.outlet)
+                member.sink.append(&frame);
+                Arc::clone(&member.sink)
             });
             Some(told.collect::<Vec<_>>())
         });
         // Nobody looks at a room that was dropped.
         let Ok(Some(told)) = told else { return false };
-        told.iter().for_each(|outlet| outlet.flush());
+        told.iter().for_each(|sink| sink.flush());
         true
     }
 }

@@ -9,7 +9,7 @@ use protocol::reject::{Reject, RejectCode};
 use protocol::time::Day;
 use tokio::sync::oneshot;
 
-use super::fanout::{Hearers, LiveRoom, Outlets, deliver};
+use super::fanout::{FrameSinks, Hearers, LiveRoom, deliver};
 use super::handle::RoomHandle;
 use super::reject::{conflict, store_reject};
 use crate::privacy::envelope::Sequenced;
@@ -80,7 +80,7 @@ pub(super) struct Published {
 pub(super) struct SetRight {
     pub(super) acked: Acked,
     pub(super) sequenced: Arc<Sequenced>,
-    pub(super) hearers: Outlets,
+    pub(super) hearers: FrameSinks,
     pub(super) gap: Option<Gap>,
 }
 
@@ -95,7 +95,7 @@ pub(super) enum Next {
 
 /// Whom a message reached here.
 pub(super) struct Delivered {
-    pub(super) hearers: Outlets,
+    pub(super) hearers: FrameSinks,
     pub(super) to: Hearers,
     pub(super) first_answer_ms: Option<u64>,
 }

@@ -13,9 +13,9 @@ use protocol::time::UnixMillis;
 use smallvec::SmallVec;
 
 use super::assignment::Assignment;
-use super::desk::{AgentLine, Desk, Guest};
+use super::desk::{AgentConnection, Desk, Guest};
 use super::desks::Desks;
-use super::fanout::{Outlet, tell_all};
+use super::fanout::{FrameSink, tell_all};
 use super::form::checked_page;
 use super::pages::PageOrigins;
 use super::reject::not_found;
@@ -53,12 +53,12 @@ impl Presence {
             let mut state = desk.state.lock();
             let seat = state.agents.get_mut(&agent).filter(|seat| seat.row.active);
             let seat = seat.ok_or_else(|| not_found("there is no such agent"))?;
-            let outlet = Arc::clone(&speaker.outlet);
-            seat.lines.push(AgentLine { outlet, session, expires_at });
+            let sink = Arc::clone(&speaker.sink);
+            seat.connections.push(AgentConnection { sink, session, expires_at });
             state.routing.offers_to(agent)
         };
         self.assignment.route(&desk, Input::AgentConnected { agent }).await?;
-        self.assignment.tell_offers(&desk, agent, &pending, &speaker.outlet).await;
+        self.assignment.tell_offers(&desk, agent, &pending, &speaker.sink).await;
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl Presence {
             let availability = state.routing.site_availability(site);
             let guest = state.visitors.entry(visitor).or_insert_with(|| Guest {
                 site,
-                lines: SmallVec::new(),
+                sinks: SmallVec::new(),
                 lost_at: None,
                 presence: There::Gone,
                 page: None,
@@ -86,7 +86,7 @@ impl Presence {
             });
             // What one of their windows asked for holds for all that is said while they are here.
             guest.signals = guest.signals.union(signals);
-            guest.lines.push(Arc::clone(&speaker.outlet));
+            guest.sinks.push(Arc::clone(&speaker.sink));
             guest.lost_at = None;
             let came = guest.presence == There::Gone;
             guest.presence = There::Connected;
@@ -101,19 +101,20 @@ impl Presence {
     /// A connection is over.
     pub(crate) async fn disconnected(&self, speaker: &Speaker) {
         let Some(desk) = self.desks.live(speaker.tenant) else { return };
-        let connection = speaker.outlet.connection();
+        let connection = speaker.sink.connection();
         let agent_gone = {
             let mut state = desk.state.lock();
             match speaker.who {
                 Who::Agent { agent, .. } => {
-                    state.remove_line(connection);
-                    let last = state.agents.get(&agent).is_some_and(|seat| seat.lines.is_empty());
+                    state.remove_connection(connection);
+                    let last =
+                        state.agents.get(&agent).is_some_and(|seat| seat.connections.is_empty());
                     last.then_some(agent)
                 }
                 Who::Visitor { visitor, .. } => {
                     if let Some(guest) = state.visitors.get_mut(&visitor) {
-                        guest.lines.retain(|line| line.connection() != connection);
-                        if guest.lines.is_empty() {
+                        guest.sinks.retain(|sink| sink.connection() != connection);
+                        if guest.sinks.is_empty() {
                             guest.lost_at = Some(self.times.now());
                         }
                     }
@@ -171,25 +172,25 @@ impl Presence {
     /// A session is over: its connections are, too.
     pub(crate) fn session_ended(&self, session: SessionId) {
         for desk in self.desks.all() {
-            Self::close_lines(&desk, |line| line.session == session);
+            Self::close_connections(&desk, |one| one.session == session);
         }
     }
 
     /// Ends the connections of agents for which `over` holds.
-    fn close_lines(desk: &Desk, over: impl Fn(&AgentLine) -> bool) {
-        let lines: Vec<_> = {
+    fn close_connections(desk: &Desk, over: impl Fn(&AgentConnection) -> bool) {
+        let sinks: Vec<_> = {
             let state = desk.state.lock();
-            let lines = state.agents.values().flat_map(|seat| seat.lines.iter());
-            lines.filter(|line| over(line)).map(|line| Arc::clone(&line.outlet)).collect()
+            let sinks = state.agents.values().flat_map(|seat| seat.connections.iter());
+            sinks.filter(|one| over(one)).map(|one| Arc::clone(&one.sink)).collect()
         };
-        for line in lines {
-            line.close(CloseCode::NotAuthenticated);
+        for sink in sinks {
+            sink.close(CloseCode::NotAuthenticated);
         }
     }
 
     /// Notes on which page a connection stands that was let in.
-    pub(crate) fn stands_on(&self, outlet: &dyn Outlet, origin: &str) {
-        outlet.stand_on(self.pages.number(origin));
+    pub(crate) fn stands_on(&self, sink: &dyn FrameSink, origin: &str) {
+        sink.stand_on(self.pages.number(origin));
     }
 
     /// A site was stored anew.
@@ -203,23 +204,23 @@ impl Presence {
     /// is asked to come back, and is judged then.
     fn close_pages_not_listed(&self, row: &SiteRow) {
         let Some(desk) = self.desks.live(row.tenant) else { return };
-        let lines: Vec<_> = {
+        let sinks: Vec<_> = {
             let state = desk.state.lock();
             let guests = state.visitors.values().filter(|guest| guest.site == row.site);
-            guests.flat_map(|guest| guest.lines.iter().map(Arc::clone)).collect()
+            guests.flat_map(|guest| guest.sinks.iter().map(Arc::clone)).collect()
         };
-        for line in lines {
-            match self.pages.origin(line.stands_on()) {
+        for sink in sinks {
+            match self.pages.origin(sink.stands_on()) {
                 Some(origin) if allowed_origin(&row.settings.origins, &origin) => {}
-                Some(_) => line.close(CloseCode::OriginNotAllowed),
-                None => line.close(CloseCode::Elsewhere),
+                Some(_) => sink.close(CloseCode::OriginNotAllowed),
+                None => sink.close(CloseCode::Elsewhere),
             }
         }
     }
 
     /// One tick: sessions that are over, and visitors whose grace is.
     pub(super) fn tick(&self, desk: &Desk, now: UnixMillis) {
-        Self::close_lines(desk, |line| now >= line.expires_at);
+        Self::close_connections(desk, |one| now >= one.expires_at);
         let mut gone = Vec::new();
         {
             let mut state = desk.state.lock();

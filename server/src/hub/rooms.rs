@@ -14,7 +14,7 @@ use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
 use protocol::reject::Reject;
 use tokio::sync::OnceCell;
 
-use super::fanout::{LiveRoom, Outlet, Outlets, deliver};
+use super::fanout::{FrameSink, FrameSinks, LiveRoom, deliver};
 use super::handle::{Retired, RoomHandle};
 use super::newest::{Newest, known_receipt};
 use super::ports::Ports;
@@ -195,12 +195,12 @@ impl Rooms {
     }
 
     /// Everyone in the room who reads like this; nobody where it is not live.
-    pub(super) fn outlets(
+    pub(super) fn sinks(
         &self,
         conversation: ConversationId,
         reader: Reader,
-    ) -> Vec<Arc<dyn Outlet>> {
-        self.live(conversation).map(|room| room.outlets(reader)).unwrap_or_default()
+    ) -> Vec<Arc<dyn FrameSink>> {
+        self.live(conversation).map(|room| room.sinks(reader)).unwrap_or_default()
     }
 
     /// Follows a conversation that is about to be read.
@@ -270,11 +270,11 @@ impl Rooms {
                 return (deliver(live, &sequenced, None, self.times.today()).0, gap);
             }
             let gap = if let Command::Fill(gap) = command { Some(gap) } else { None };
-            (Outlets::new(), gap)
+            (FrameSinks::new(), gap)
         });
         let Ok((hearers, gap)) = heard else { return };
-        for outlet in hearers {
-            outlet.flush();
+        for sink in hearers {
+            sink.flush();
         }
         if let Some(gap) = gap {
             self.note_missed_by(sequenced, gap);

@@ -91,7 +91,7 @@ impl Messages {
         };
         self.assignment.note_sign(speaker.tenant, speaker.who.into(), &standing);
         let kept = envelope.kept_of(&said.body);
-        let from = Some(speaker.outlet.connection());
+        let from = Some(speaker.sink.connection());
         let submission = Submission::new(envelope, refusal.is_none());
         let published = room.handle(Input::Submitted(submission), |live, command| {
             let Command::Sequence { submission, floor } = command else { return None };
@@ -125,7 +125,7 @@ impl Messages {
         traces::reached(trace.as_ref(), "read");
         let of = (conversation, trace.clone());
         let answer = Box::new(self.answer(speaker, request, since, None, of));
-        let from = Some(speaker.outlet.connection());
+        let from = Some(speaker.sink.connection());
         let asked = Asked { from, refusal: None, since, beside: None, trace: trace.clone() };
         let taken = self.say(speaker.tenant, speaker.who.into(), said, asked, answer).await;
         if let Err(reject) = &taken {
@@ -143,20 +143,20 @@ impl Messages {
         kept: Option<Personal<String>>,
         (conversation, trace): (ConversationId, Option<Arc<Trace>>),
     ) -> impl FnOnce(Result<Answered, Reject>) + Send + use<> {
-        let (outlet, who) = (Arc::clone(&speaker.outlet), speaker.who);
+        let (sink, who) = (Arc::clone(&speaker.sink), speaker.who);
         let (metrics, times) = (Arc::clone(&self.metrics), Arc::clone(&self.times));
         move |outcome| match outcome {
             Ok(Answered { acked: Acked { seq, at, expires }, kept: later }) => {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
-                outlet.append(&Fanned::new(ServerFrame::Ack {
+                sink.append(&Fanned::new(ServerFrame::Ack {
                     request,
                     seq: Some(seq),
                     at: Some(at),
                     expires,
                     body,
                 }));
-                cork::flush_ack(&outlet);
+                cork::flush_ack(&sink);
                 let took = times.since(since);
                 tally::acked(&metrics, took);
                 traces::reached(trace.as_ref(), "store");
@@ -165,7 +165,7 @@ impl Messages {
             Err(reject) => {
                 traces::reached(trace.as_ref(), "store");
                 end_trace(trace.as_ref(), who, conversation, Err(&reject));
-                refuse(&metrics, &*outlet, request, reject);
+                refuse(&metrics, &*sink, request, reject);
             }
         }
     }

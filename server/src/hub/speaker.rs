@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::ids::{AgentId, SessionId, SiteId, TenantId, VisitorId};
 use protocol::message::Author;
 
-use super::fanout::Outlet;
+use super::fanout::FrameSink;
 use crate::privacy::gate::Reader;
 
 /// Someone at a connection, as the hub needs to know them.
@@ -13,7 +13,7 @@ use crate::privacy::gate::Reader;
 pub struct Speaker {
     pub tenant: TenantId,
     pub who: Who,
-    pub outlet: Arc<dyn Outlet>,
+    pub sink: Arc<dyn FrameSink>,
 }
 
 /// A visitor of one site, or an agent.

@@ -12,7 +12,7 @@ use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
 use super::desk::{Desk, DeskState};
-use super::fanout::{Hearers, Outlet, tell};
+use super::fanout::{FrameSink, Hearers, tell};
 use super::speaker::Actor;
 use crate::metrics::{
     Assigned, Closed, Kind, Live, Metrics, OfferEnd, Opened, Resumed, Role, Wait,
@@ -153,11 +153,11 @@ pub(super) fn standing(metrics: &Metrics, desks: &[Arc<Desk>], rooms: usize, now
 }
 
 /// Sends a refusal and counts it.
-pub(crate) fn refuse(metrics: &Metrics, outlet: &dyn Outlet, request: RequestId, reject: Reject) {
+pub(crate) fn refuse(metrics: &Metrics, sink: &dyn FrameSink, request: RequestId, reject: Reject) {
     metrics.message_errors_total.of(reject.code).inc();
     let Reject { code, words, retry_after_ms } = reject;
     let words = words.into_owned();
-    tell(outlet, ServerFrame::Reject { request, code, words, retry_after_ms });
+    tell(sink, ServerFrame::Reject { request, code, words, retry_after_ms });
 }
 
 fn signed(count: impl TryInto<i64>) -> i64 {

@@ -1,4 +1,5 @@
-//! The real hub over a real store: people with their journals on lines that break, writes that fail.
+//! The real hub over a real store: people with their journals on connections that break, writes
+//! that fail.
 
 mod abandoned;
 mod board;
@@ -184,9 +185,9 @@ impl Item {
     }
 }
 
-/// What a line carried to a person.
+/// What a sink brought to a person.
 #[derive(Debug)]
-enum Heard {
+enum Received {
     Page { reset: bool, more: bool, items: Vec<Item> },
     Message(Item),
     Void { message: MessageId },
@@ -198,18 +199,18 @@ enum Heard {
     Promise(SiteAvailability),
 }
 
-/// Frames that wait on a line at most.
-const LINE_MAX: usize = 48;
+/// Frames that wait in a sink at most.
+const SINK_FRAMES_MAX: usize = 48;
 
 /// A connection with a bounded outbox; one that is full ends it, as the gateway's does.
 #[derive(Debug)]
-struct Line {
+struct TestSink {
     connection: ConnectionId,
-    frames: Mutex<VecDeque<Heard>>,
+    frames: Mutex<VecDeque<Received>>,
     over: AtomicBool,
 }
 
-impl Line {
+impl TestSink {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             connection: ConnectionId::from_uuid(Uuid::new_v4()),
@@ -222,53 +223,53 @@ impl Line {
         self.over.load(Ordering::SeqCst)
     }
 
-    fn next(&self) -> Option<Heard> {
+    fn next(&self) -> Option<Received> {
         self.frames.lock().pop_front()
     }
 
-    fn take_all(&self) -> Vec<Heard> {
+    fn take_all(&self) -> Vec<Received> {
         std::mem::take(&mut *self.frames.lock()).into()
     }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "these people care for some frames of many")]
-impl Outlet for Line {
+impl FrameSink for TestSink {
     fn connection(&self) -> ConnectionId {
         self.connection
     }
 
     fn append(&self, frame: &Fanned<'_>) -> bool {
-        let heard = match frame.frame() {
-            ServerFrame::History { reset, more, messages, .. } => Heard::Page {
+        let received = match frame.frame() {
+            ServerFrame::History { reset, more, messages, .. } => Received::Page {
                 reset: *reset,
                 more: *more,
                 items: messages.iter().map(Item::of).collect(),
             },
-            ServerFrame::Message { seq, message, at, visibility, .. } => Heard::Message(Item {
+            ServerFrame::Message { seq, message, at, visibility, .. } => Received::Message(Item {
                 seq: *seq,
                 message: *message,
                 at: *at,
                 note: *visibility == Some(Visibility::Agents),
             }),
-            ServerFrame::Void { message, .. } => Heard::Void { message: *message },
+            ServerFrame::Void { message, .. } => Received::Void { message: *message },
             ServerFrame::Ack { request, seq: Some(seq), at: Some(at), .. } => {
-                Heard::Ack { request: *request, seq: *seq, at: *at }
+                Received::Ack { request: *request, seq: *seq, at: *at }
             }
-            ServerFrame::Queue { position, .. } => Heard::Queue { position: *position },
-            ServerFrame::Offer { deadline, .. } => Heard::Offer { deadline: *deadline },
-            ServerFrame::OfferOver { .. } => Heard::OfferOver,
-            ServerFrame::Availability { availability } => Heard::Promise(*availability),
+            ServerFrame::Queue { position, .. } => Received::Queue { position: *position },
+            ServerFrame::Offer { deadline, .. } => Received::Offer { deadline: *deadline },
+            ServerFrame::OfferOver { .. } => Received::OfferOver,
+            ServerFrame::Availability { availability } => Received::Promise(*availability),
             ServerFrame::Reject { request, code, .. } => {
-                Heard::Reject { request: *request, retry: code.retryable() }
+                Received::Reject { request: *request, retry: code.retryable() }
             }
             _ => return false,
         };
         let mut frames = self.frames.lock();
-        if frames.len() >= LINE_MAX {
+        if frames.len() >= SINK_FRAMES_MAX {
             self.over.store(true, Ordering::SeqCst);
         }
         if !self.is_over() {
-            frames.push_back(heard);
+            frames.push_back(received);
         }
         true
     }
@@ -304,7 +305,7 @@ struct Person {
     acked: Vec<(MessageId, Seq)>,
     voids: u64,
     resets: u64,
-    /// The newest sequence number that this line brought live.
+    /// The newest sequence number that this connection brought live.
     live: Seq,
 }
 
@@ -330,8 +331,8 @@ impl Person {
         Self::new(world, Who::Visitor { site: world.site, visitor: world.visitor })
     }
 
-    fn speaker(&self, line: &Arc<Line>) -> Speaker {
-        Speaker { tenant: self.tenant, who: self.who, outlet: Arc::clone(line) as _ }
+    fn speaker(&self, sink: &Arc<TestSink>) -> Speaker {
+        Speaker { tenant: self.tenant, who: self.who, sink: Arc::clone(sink) as _ }
     }
 
     fn point(&self) -> Option<ResumePoint> {
@@ -343,9 +344,9 @@ impl Person {
         })
     }
 
-    async fn connect(&mut self, hub: &Arc<Hub>) -> (Speaker, Arc<Line>, Watched) {
-        let line = Line::new();
-        let speaker = self.speaker(&line);
+    async fn connect(&mut self, hub: &Arc<Hub>) -> (Speaker, Arc<TestSink>, Watched) {
+        let sink = TestSink::new();
+        let speaker = self.speaker(&sink);
         self.asked.clear();
         self.live = Seq(0);
         let point = self.point();
@@ -354,7 +355,7 @@ impl Person {
             .attend(&speaker, self.conversation, point.as_ref(), RequestId(0))
             .await
             .unwrap();
-        (speaker, line, watched)
+        (speaker, sink, watched)
     }
 
     fn write(&mut self) -> Pending {
@@ -394,9 +395,9 @@ impl Person {
         self.view.insert(at, item);
     }
 
-    fn hear(&mut self, heard: Heard) {
-        match heard {
-            Heard::Page { reset, more, items } => {
+    fn receive(&mut self, received: Received) {
+        match received {
+            Received::Page { reset, more, items } => {
                 if reset {
                     self.resets += 1;
                     self.view.clear();
@@ -408,8 +409,8 @@ impl Person {
                     self.show(item);
                 }
             }
-            Heard::Message(item) => {
-                assert!(item.seq > self.live, "a line brings numbers in their order");
+            Received::Message(item) => {
+                assert!(item.seq > self.live, "a connection brings numbers in their order");
                 assert!(
                     !item.note || matches!(self.who, Who::Agent { .. }),
                     "a note left the agents"
@@ -417,11 +418,11 @@ impl Person {
                 self.live = item.seq;
                 self.show(item);
             }
-            Heard::Void { message } => {
+            Received::Void { message } => {
                 self.voids += 1;
                 self.view.retain(|known| known.message != message);
             }
-            Heard::Ack { request, seq, at } => {
+            Received::Ack { request, seq, at } => {
                 let Some(message) = self.asked.remove(&request) else { return };
                 self.acked.push((message, seq));
                 self.outbox.retain(|pending| pending.message != message);
@@ -430,36 +431,39 @@ impl Person {
                     self.show(Item { seq, message, at, note });
                 }
             }
-            Heard::Reject { request, retry } => {
+            Received::Reject { request, retry } => {
                 assert!(retry, "nothing here is refused for good");
                 self.asked.remove(&request);
             }
-            Heard::Queue { .. } | Heard::Offer { .. } | Heard::OfferOver | Heard::Promise(_) => {}
+            Received::Queue { .. }
+            | Received::Offer { .. }
+            | Received::OfferOver
+            | Received::Promise(_) => {}
         }
     }
 
-    fn hear_all(&mut self, line: &Line) {
-        while let Some(heard) = line.next() {
-            self.hear(heard);
+    fn receive_all(&mut self, sink: &TestSink) {
+        while let Some(received) = sink.next() {
+            self.receive(received);
         }
     }
 
     /// Connects and repeats what was not answered, until all is.
     async fn settle(&mut self, hub: &Arc<Hub>) {
         loop {
-            let (speaker, line, watched) = self.connect(hub).await;
-            self.hear_all(&line);
+            let (speaker, sink, watched) = self.connect(hub).await;
+            self.receive_all(&sink);
             for pending in self.outbox.clone() {
                 self.send(hub, &speaker, pending).await;
-                self.hear_all(&line);
+                self.receive_all(&sink);
             }
-            while !self.asked.is_empty() && !line.is_over() {
-                self.hear_all(&line);
+            while !self.asked.is_empty() && !sink.is_over() {
+                self.receive_all(&sink);
                 tokio::task::yield_now().await;
             }
             hub.attendance().leave(&speaker, &watched);
-            if self.outbox.is_empty() && !line.is_over() {
-                self.hear_all(&line);
+            if self.outbox.is_empty() && !sink.is_over() {
+                self.receive_all(&sink);
                 return;
             }
         }
@@ -487,15 +491,15 @@ async fn a_place_in_the_queue_that_is_no_longer_so_is_not_told() {
     world.settle(&*stand.store).await;
     stand.hub.start().await.unwrap();
     let (hub, conversation) = (&stand.hub, world.conversation);
-    let (_, line, _) = Person::visitor(&world).connect(hub).await;
+    let (_, sink, _) = Person::visitor(&world).connect(hub).await;
     let desk = hub.desks.get(world.tenant).await.unwrap();
     let places = async |position| {
-        line.take_all();
+        sink.take_all();
         let effect = Effect::Position { conversation, position, wait_ms: None };
         hub.assignment.run(&desk, vec![effect]).await.unwrap();
-        let told = line.take_all().into_iter();
-        let places = told.filter_map(|heard| {
-            let Heard::Queue { position } = heard else { return None };
+        let told = sink.take_all().into_iter();
+        let places = told.filter_map(|received| {
+            let Received::Queue { position } = received else { return None };
             Some(position)
         });
         places.collect::<Vec<_>>()
@@ -514,34 +518,39 @@ async fn an_offer_is_made_while_they_are_asked_and_over_when_they_are_not() {
     let (hub, conversation, agent) = (&stand.hub, world.conversation, world.agent);
     let desk = hub.desks.get(world.tenant).await.unwrap();
     let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
-    let (person, line) = (Person::new(&world, who), Line::new());
+    let (person, sink) = (Person::new(&world, who), TestSink::new());
     let expires_at = hub.times.now().plus_ms(60_000);
-    hub.presence().agent_connected(&person.speaker(&line), expires_at).await.unwrap();
+    hub.presence().agent_connected(&person.speaker(&sink), expires_at).await.unwrap();
     let told = async |effect| {
-        line.take_all();
+        sink.take_all();
         hub.assignment.run(&desk, vec![effect]).await.unwrap();
-        line.take_all()
+        sink.take_all()
     };
     let made = |deadline| Effect::Offer { conversation, agent, deadline, transfer_from: None };
     let over = || Effect::OfferOver { conversation, agent };
     assert!(told(made(hub.times.now())).await.is_empty(), "they are away, and not asked");
-    assert!(matches!(told(over()).await[..], [Heard::OfferOver]));
+    assert!(matches!(told(over()).await[..], [Received::OfferOver]));
 
     hub.acts().choose(world.tenant, agent, Availability::Available, None).await.unwrap();
-    let heard = line.take_all();
-    let [Heard::Offer { deadline }] = heard[..] else { panic!("they are asked: {heard:?}") };
+    let received = sink.take_all();
+    let [Received::Offer { deadline }] = received[..] else {
+        panic!("they are asked: {received:?}")
+    };
     assert!(told(over()).await.is_empty(), "another question than that which is over");
-    assert!(matches!(told(made(deadline)).await[..], [Heard::Offer { .. }]));
+    assert!(matches!(told(made(deadline)).await[..], [Received::Offer { .. }]));
     // The clock stepped back before it was told.
-    let heard = told(made(deadline.plus_ms(1))).await;
+    let received = told(made(deadline.plus_ms(1))).await;
     assert!(
-        matches!(heard[..], [Heard::Offer { deadline: holds }] if holds == deadline),
-        "{heard:?}"
+        matches!(received[..], [Received::Offer { deadline: holds }] if holds == deadline),
+        "{received:?}"
     );
 
-    let window = Line::new();
+    let window = TestSink::new();
     hub.presence().agent_connected(&person.speaker(&window), expires_at).await.unwrap();
-    assert!(matches!(window.take_all()[..], [Heard::Offer { .. }]), "their other window asks, too");
+    assert!(
+        matches!(window.take_all()[..], [Received::Offer { .. }]),
+        "their other window asks, too"
+    );
 }
 
 #[tokio::test]
@@ -568,20 +577,23 @@ async fn a_visitor_who_comes_takes_nothing_away_that_is_due() {
     stand.hub.start().await.unwrap();
     let (hub, agent) = (&stand.hub, world.agent);
     let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
-    let line = Line::new();
+    let sink = TestSink::new();
     let expires_at = hub.times.now().plus_ms(60_000);
     hub.presence()
-        .agent_connected(&Person::new(&world, who).speaker(&line), expires_at)
+        .agent_connected(&Person::new(&world, who).speaker(&sink), expires_at)
         .await
         .unwrap();
     hub.acts().choose(world.tenant, agent, Availability::Available, None).await.unwrap();
-    assert!(matches!(line.take_all()[..], [Heard::Offer { .. }]));
+    assert!(matches!(sink.take_all()[..], [Received::Offer { .. }]));
     // The offer ends, and the visitor comes before anybody looked at it.
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    let visitor = Person::visitor(&world).speaker(&Line::new());
+    let visitor = Person::visitor(&world).speaker(&TestSink::new());
     hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
     hub.tick_desks().await;
-    assert!(matches!(line.take_all()[..], [Heard::OfferOver]), "the agent hears that it is over");
+    assert!(
+        matches!(sink.take_all()[..], [Received::OfferOver]),
+        "the agent hears that it is over"
+    );
 }
 
 #[tokio::test]
@@ -610,18 +622,18 @@ async fn a_site_does_not_promise_what_it_promised_before() {
     stand.hub.start().await.unwrap();
     let hub = &stand.hub;
     let desk = hub.desks.get(world.tenant).await.unwrap();
-    let line = Line::new();
-    let visitor = Person::visitor(&world).speaker(&line);
+    let sink = TestSink::new();
+    let visitor = Person::visitor(&world).speaker(&sink);
     let now = hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
     assert_eq!(now, SiteAvailability::Unavailable);
     let promised = async |availability| {
-        line.take_all();
+        sink.take_all();
         let effect = Effect::SiteAvailability { site: world.site, availability };
         hub.assignment.run(&desk, vec![effect]).await.unwrap();
-        line.take_all()
+        sink.take_all()
     };
     assert!(promised(SiteAvailability::Available).await.is_empty());
-    assert!(matches!(promised(now).await[..], [Heard::Promise(SiteAvailability::Unavailable)]));
+    assert!(matches!(promised(now).await[..], [Received::Promise(SiteAvailability::Unavailable)]));
 }
 
 #[tokio::test]

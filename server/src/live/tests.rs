@@ -38,7 +38,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::http::{Limits, NoSockets, serve};
 use crate::hub::fanout::Fanned;
-use crate::hub::{HubConfig, Outlet, Speaker, Who};
+use crate::hub::{FrameSink, HubConfig, Speaker, Who};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
@@ -74,14 +74,14 @@ enum Listener {
 
 /// An agent's connection, which notes what it is told.
 #[derive(Debug)]
-struct Ear {
+struct AgentSink {
     connection: ConnectionId,
     heard: Mutex<BTreeSet<String>>,
     /// The newest version of a conversation that it was told of.
     version: Mutex<u64>,
 }
 
-impl Outlet for Ear {
+impl FrameSink for AgentSink {
     fn connection(&self) -> ConnectionId {
         self.connection
     }
@@ -115,7 +115,7 @@ struct World {
     closed: conformance::World,
     waiting: conformance::World,
     colleague: AgentId,
-    ears: Vec<(&'static str, Arc<Ear>)>,
+    agent_sinks: Vec<(&'static str, Arc<AgentSink>)>,
     sessions: [SessionId; 2],
     cookies: [String; 2],
     tag: TagId,
@@ -207,7 +207,7 @@ impl World {
             closed: ids.with_visitor(8),
             waiting: ids.with_visitor(9),
             colleague: AgentId::from_bytes([8; 16]),
-            ears: Vec::new(),
+            agent_sinks: Vec::new(),
             sessions: [1, 2].map(|n| SessionId::from_bytes([n; 16])),
             cookies: [String::new(), String::new()],
             tag: TagId::from_bytes([1; 16]),
@@ -324,16 +324,16 @@ impl World {
                 expires_at: NOW.plus_ms(DAY_MS),
             };
             store.change(vec![Change::create(row)]).await.unwrap();
-            let ear = Arc::new(Ear {
+            let agent_sink = Arc::new(AgentSink {
                 connection: ConnectionId::from_uuid(uuid::Uuid::new_v4()),
                 heard: Mutex::default(),
                 version: Mutex::new(0),
             });
-            let outlet: Arc<dyn Outlet> = ear.clone();
+            let sink: Arc<dyn FrameSink> = agent_sink.clone();
             let who = Who::Agent { agent, session };
-            let speaker = Speaker { tenant: ids.tenant, who, outlet };
+            let speaker = Speaker { tenant: ids.tenant, who, sink };
             self.hub.presence().agent_connected(&speaker, NOW.plus_ms(DAY_MS)).await.unwrap();
-            self.ears.push((name, ear));
+            self.agent_sinks.push((name, agent_sink));
         }
     }
 
@@ -389,10 +389,10 @@ impl World {
     }
 
     fn see_heard(&self, seen: &mut String) {
-        for (name, ear) in &self.ears {
+        for (name, agent_sink) in &self.agent_sinks {
             // A conversation that was made by the way has an id of its own each time.
             let known = [self.ids, self.closed, self.waiting].map(|of| of.conversation.to_string());
-            let heard = ear.heard.lock().clone();
+            let heard = agent_sink.heard.lock().clone();
             let general = |what: String| match what.strip_prefix("an offer of ") {
                 Some(id) if !known.iter().any(|of| of == id) => "an offer of a new one".to_owned(),
                 _ => what,
@@ -475,7 +475,7 @@ impl Ask {
         request.body(self.bytes().map_or_else(Body::empty, Body::from)).unwrap()
     }
 
-    /// The same on a line.
+    /// The same on a connection.
     fn wire(&self) -> String {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method.to_uppercase(), self.path);
         for (name, value) in self.fields() {
@@ -825,11 +825,11 @@ impl World {
 async fn every_change_that_a_conversation_shows_raises_its_version() {
     let world = World::new(Kind::Sqlite).await;
     let (open, closed) = (world.ids.conversation, world.closed.conversation);
-    let ear = &world.ears[2].1;
+    let agent_sink = &world.agent_sinks[2].1;
     let session = SessionId::from_bytes([9; 16]);
     let who = Who::Agent { agent: world.colleague, session };
-    let outlet: Arc<dyn Outlet> = ear.clone();
-    let speaker = Speaker { tenant: world.ids.tenant, who, outlet };
+    let sink: Arc<dyn FrameSink> = agent_sink.clone();
+    let speaker = Speaker { tenant: world.ids.tenant, who, sink };
     world
         .hub
         .attendance()
@@ -839,7 +839,7 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
     let labels = |of: ConversationId| format!("/v1/conversations/{of}/tags");
     let admin = format!("/v1/agents/{}", world.ids.agent);
     let mut before = world.version(open).await;
-    assert_eq!(*ear.version.lock(), before);
+    assert_eq!(*agent_sink.version.lock(), before);
     let changes = [
         ("PUT", labels(open), json!({ "tags": [world.tag.to_string()] })),
         ("PUT", labels(open), json!({ "tags": [] })),
@@ -847,7 +847,7 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
     ];
     for (method, path, body) in changes {
         world.change(method, path.clone(), body).await;
-        assert_eq!(*ear.version.lock(), before + 1, "{method} {path}");
+        assert_eq!(*agent_sink.version.lock(), before + 1, "{method} {path}");
         assert_eq!(world.version(open).await, before + 1, "{method} {path}");
         before += 1;
     }
@@ -867,7 +867,7 @@ async fn every_change_that_a_conversation_shows_raises_its_version() {
     let theirs = Speaker { who: visitor, ..speaker.clone() };
     world.hub.conversations().open(&theirs, opening).await.unwrap();
     assert_eq!(world.version(open).await, before + 1, "another e-mail address");
-    assert_eq!(*ear.version.lock(), before + 1);
+    assert_eq!(*agent_sink.version.lock(), before + 1);
     let before = world.version(closed).await;
     world.change("PUT", labels(closed), json!({ "tags": [world.tag.to_string()] })).await;
     assert_eq!(world.version(closed).await, before + 1, "a closed one");
@@ -918,7 +918,7 @@ async fn a_created_conversation_is_like_one_that_a_visitor_opens() {
         assert_eq!(made["preview"], "Where is it?");
         assert_eq!(made["last_author"]["kind"], "visitor");
         assert_eq!(made["visitor"]["locale"], "de-DE");
-        let heard = world.ears[2].1.heard.lock().clone();
+        let heard = world.agent_sinks[2].1.heard.lock().clone();
         let offer = format!("an offer of {}", made["conversation_id"].as_str().unwrap());
         assert!(heard.contains(&offer), "{heard:?}");
         // The same visitor again, by id: who they are is known, and the words are the program's own.
@@ -936,7 +936,7 @@ async fn a_created_conversation_is_like_one_that_a_visitor_opens() {
         assert_eq!((status, &given["state"]), (201, &json!("active")), "{given}");
         assert_eq!(given["assignee"], world.colleague.to_string());
         let offer = format!("an offer of {}", given["conversation_id"].as_str().unwrap());
-        assert!(!world.ears[2].1.heard.lock().contains(&offer));
+        assert!(!world.agent_sinks[2].1.heard.lock().contains(&offer));
         // What is refused has begun nothing.
         let before = world.seen().await;
         let refused = [

@@ -325,7 +325,7 @@ impl World {
             (sequenced.envelope().conversation(), sequenced.envelope().visibility());
         let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
         let hearers = live.room.hearers(visibility, from.map(connection));
-        let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
+        let hearers: Vec<Conn> = hearers.map(|member| member.sink).collect();
         let Some(shown) = sequenced.shown(&grant) else {
             self.hidden.insert(message_of(sequenced));
             return;
@@ -347,7 +347,7 @@ impl World {
             return false;
         };
         let hearers = room.hearers(sequenced.envelope().visibility(), None);
-        let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
+        let hearers: Vec<Conn> = hearers.map(|member| member.sink).collect();
         let (seq, message) = (sequenced.seq(), message_of(&sequenced));
         for hearer in hearers {
             self.push(hearer, Down::Void { conversation, seq, message });

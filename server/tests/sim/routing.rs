@@ -55,7 +55,7 @@ impl World {
         let Standing { version, assignee, state, .. } = standing;
         let rooms = self.nodes.iter().filter_map(|node| node.rooms.get(&conversation));
         let hearers = rooms.flat_map(|live| live.room.hearers(Visibility::Everyone, None));
-        let hearers: Vec<Conn> = hearers.map(|member| member.outlet).collect();
+        let hearers: Vec<Conn> = hearers.map(|member| member.sink).collect();
         for hearer in hearers {
             self.push(hearer, Down::Owner { conversation, version, assignee, state });
         }

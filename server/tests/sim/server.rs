@@ -298,7 +298,7 @@ impl World {
         };
         if let Some(live) = self.room(node, conversation) {
             let connection = connection(conn);
-            live.room.join(Member { connection, author, reader, outlet: conn });
+            live.room.join(Member { connection, author, reader, sink: conn });
         }
         let tenant = self.server.headers.get(&conversation).map_or(0, |header| header.tenant);
         let day = if self.has(Planted::SkipExpiry) { Day(0) } else { self.today() };

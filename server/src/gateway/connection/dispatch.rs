@@ -18,7 +18,7 @@ use protocol::time::UnixMillis;
 use super::Connection;
 use crate::auth::Wait;
 use crate::gateway::hello::Session;
-use crate::hub::{Act, Opening, Outlet, Watched, Who, tally, tell};
+use crate::hub::{Act, FrameSink, Opening, Watched, Who, tally, tell};
 use crate::metrics::Throttle;
 use crate::privacy::ingest::Said;
 use crate::store::SecretHash;

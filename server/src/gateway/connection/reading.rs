@@ -13,7 +13,7 @@ use protocol::reject::{CloseCode, Reject, RejectCode};
 use super::Connection;
 use crate::gateway::incoming::{Came, Ears};
 use crate::gateway::websocket::{Went, has_several};
-use crate::hub::{Outlet, cork, tally};
+use crate::hub::{FrameSink, cork, tally};
 use crate::metrics::Throttle;
 
 /// A message that is not done with while it lies in the thread's buffer.

@@ -17,7 +17,7 @@ use crate::bus::redis::RedisBus;
 use crate::bus::redis::tests::Redis;
 use crate::clock::{Clock, SystemClock};
 use crate::hub::fanout::Fanned;
-use crate::hub::{Hub, HubConfig, Outlet, Speaker, Watched, Who, tally};
+use crate::hub::{FrameSink, Hub, HubConfig, Speaker, Watched, Who, tally};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::privacy::envelope::{Content, Envelope};
@@ -55,12 +55,12 @@ impl Screen {
 
 /// A connection that keeps what it is sent.
 #[derive(Debug)]
-struct Line {
+struct TestSink {
     id: ConnectionId,
     screen: Mutex<Screen>,
 }
 
-impl Outlet for Line {
+impl FrameSink for TestSink {
     fn connection(&self) -> ConnectionId {
         self.id
     }
@@ -100,7 +100,7 @@ impl Outlet for Line {
 /// A visitor's tab at one of the nodes.
 struct Tab {
     hub: Arc<Hub>,
-    line: Arc<Line>,
+    sink: Arc<TestSink>,
     speaker: Speaker,
     watched: Watched,
     conversation: ConversationId,
@@ -113,15 +113,15 @@ impl Tab {
     }
 
     async fn open_for(hub: &Arc<Hub>, world: World, n: u8, who: Who) -> Self {
-        let line = Arc::new(Line {
+        let sink = Arc::new(TestSink {
             id: ConnectionId::from_bytes([n; 16]),
             screen: Mutex::new(Screen::default()),
         });
-        let speaker = Speaker { tenant: world.tenant, who, outlet: Arc::<Line>::clone(&line) };
+        let speaker = Speaker { tenant: world.tenant, who, sink: Arc::<TestSink>::clone(&sink) };
         let conversation = world.conversation;
         let watched =
             hub.attendance().attend(&speaker, conversation, None, RequestId(0)).await.unwrap();
-        Self { hub: Arc::clone(hub), line, speaker, watched, conversation }
+        Self { hub: Arc::clone(hub), sink, speaker, watched, conversation }
     }
 
     /// Sends message `n` of this tab; its id tells the tab.
@@ -130,7 +130,7 @@ impl Tab {
     }
 
     fn message(&self, n: u32) -> MessageId {
-        let mut id = *self.line.id.as_bytes();
+        let mut id = *self.sink.id.as_bytes();
         id[6] = 0x70;
         id[8] = 0x80;
         id[12..].copy_from_slice(&n.to_be_bytes());
@@ -148,13 +148,13 @@ impl Tab {
         let now = self.hub.times.instant();
         let request = RequestId(n);
         if let Err(reject) = self.hub.messages().send(&self.speaker, request, said, now).await {
-            tally::refuse(&self.hub.metrics, &*self.line, request, reject);
+            tally::refuse(&self.hub.metrics, &*self.sink, request, reject);
         }
     }
 
     /// What the screen shows once this tab's own acked messages are put where their acks say.
     fn shows(&self) -> Vec<(Seq, MessageId)> {
-        let screen = self.line.screen.lock();
+        let screen = self.sink.screen.lock();
         let mut all = screen.shown.clone();
         all.extend(screen.acked.iter().map(|(request, seq)| (*seq, self.message(request.0))));
         all.sort_unstable();
@@ -164,12 +164,12 @@ impl Tab {
 
     async fn until(&self, what: &str, holds: impl Fn(&Screen) -> bool) {
         let look = async {
-            while !holds(&self.line.screen.lock()) {
+            while !holds(&self.sink.screen.lock()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         if tokio::time::timeout(PATIENCE, look).await.is_err() {
-            panic!("waited in vain for {what}: {:?}", self.line.screen.lock());
+            panic!("waited in vain for {what}: {:?}", self.sink.screen.lock());
         }
     }
 
@@ -209,7 +209,7 @@ impl Nodes {
         Self { _folder: folder, store, keys, world, end }
     }
 
-    fn hub(&self, (bus, heard): (impl Bus + 'static, mpsc::Receiver<Heard>)) -> Arc<Hub> {
+    fn hub(&self, (bus, received): (impl Bus + 'static, mpsc::Receiver<Heard>)) -> Arc<Hub> {
         let config = HubConfig {
             routing: RoutingConfig::default(),
             visitor_grace_ms: 1_000,
@@ -221,7 +221,7 @@ impl Nodes {
         let hub = Hub::new(store, Arc::new(bus), Arc::new(SystemClock), Metrics::new(), config);
         drop(tasks::spawn(
             "hearing",
-            Arc::clone(hub.listener()).listen(heard, self.end.subscribe()),
+            Arc::clone(hub.listener()).listen(received, self.end.subscribe()),
         ));
         drop(tasks::spawn("upkeep", Arc::clone(&hub).upkeep(self.end.subscribe())));
         hub
@@ -281,10 +281,10 @@ async fn two_nodes_show_one_order(nodes: &Nodes, one: Arc<Hub>, two: Arc<Hub>) {
 
     // A resend at the other node is the same message.
     let (seq, message) = transcript[3];
-    let acks = right.line.screen.lock().acked.len();
+    let acks = right.sink.screen.lock().acked.len();
     right.send_as(900, message).await;
     right.until("the ack", |screen| screen.acked.len() > acks).await;
-    assert_eq!(right.line.screen.lock().acked.last(), Some(&(RequestId(900), seq)));
+    assert_eq!(right.sink.screen.lock().acked.last(), Some(&(RequestId(900), seq)));
     assert_eq!(nodes.transcript().await, transcript);
 }
 
@@ -369,7 +369,7 @@ impl Tab {
     async fn until_refused(&self, all: &[u32]) {
         let all: Vec<_> = all.iter().copied().map(RequestId).collect();
         self.until("the refusals, in their order", |screen| screen.refused == all).await;
-        self.line.screen.lock().refused.clear();
+        self.sink.screen.lock().refused.clear();
     }
 }
 
@@ -377,13 +377,13 @@ fn messages(transcript: &[(Seq, MessageId)]) -> Vec<MessageId> {
     transcript.iter().map(|(_, message)| *message).collect()
 }
 
-/// The bus gives no answer and then none at all: nobody stands still for it, whoever sent something hears of it, on
-/// every line, and nothing comes before what its author said first.
+/// The bus gives no answer and then none at all: nobody stands still for it, whoever sent something
+/// hears of it, on every connection, and nothing comes before what its author said first.
 #[tokio::test]
 async fn while_the_bus_says_nothing_nobody_stands_still_everyone_is_answered_and_order_holds() {
     let nodes = Nodes::new().await;
     let (net, left, _right) = two_on_a_net(&nodes).await;
-    // Another line of the same visitor, at the same node.
+    // Another connection of the same visitor, at the same node.
     let again = Tab::open(&left.hub, nodes.world, 3).await;
     net.hold(true);
     for n in 1..=3 {
@@ -391,7 +391,7 @@ async fn while_the_bus_says_nothing_nobody_stands_still_everyone_is_answered_and
     }
     again.repeat(&left, 1..=3).await;
     {
-        let (left, again) = (left.line.screen.lock(), again.line.screen.lock());
+        let (left, again) = (left.sink.screen.lock(), again.sink.screen.lock());
         assert!(
             left.refused.is_empty() && left.acked.is_empty(),
             "all are taken, none has an outcome"
@@ -437,7 +437,7 @@ async fn one_senders_refusal_is_not_anothers() {
     left.until_refused(&[1]).await;
     agent.until_refused(&[1]).await;
     net.set_away(false);
-    // A resend frees the line at once.
+    // A resend frees the connection at once.
     left.send(1).await;
     left.send(2).await;
     left.until("the acks", |screen| screen.acked.len() == 2).await;
@@ -469,7 +469,7 @@ async fn a_redis_that_stands_still_and_goes_on_changes_nobodys_order() {
         again.repeat(&left, 2..=4).await;
         let answered = |screen: &Screen| screen.acked.len() + screen.refused.len() == 3;
         again.until("an answer to each", answered).await;
-        let mut screen = again.line.screen.lock();
+        let mut screen = again.sink.screen.lock();
         screen.refused.clear();
         if std::mem::take(&mut screen.acked).len() == 3 {
             break;

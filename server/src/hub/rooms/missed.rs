@@ -8,7 +8,7 @@ use protocol::message::Seq;
 use protocol::reject::Reject;
 
 use super::Rooms;
-use crate::hub::fanout::{Outlets, deliver};
+use crate::hub::fanout::{FrameSinks, deliver};
 use crate::hub::handle::RoomHandle;
 use crate::hub::reject::store_reject;
 use crate::privacy::envelope::Sequenced;
@@ -116,7 +116,7 @@ impl Rooms {
         let stored = self.store.messages(tenant, conversation, after, before, READ_MAX).await?;
         let found: Vec<Seq> = stored.iter().map(|sequenced| sequenced.seq()).collect();
         let told = room.with(|live| {
-            let mut told = Outlets::new();
+            let mut told = FrameSinks::new();
             for sequenced in stored {
                 let command = live.sequencer_mut().handle(Input::Read(sequenced));
                 if let Command::Show { sequenced, .. } = command {
@@ -125,8 +125,8 @@ impl Rooms {
             }
             told
         });
-        for outlet in told.unwrap_or_default() {
-            outlet.flush();
+        for sink in told.unwrap_or_default() {
+            sink.flush();
         }
         let is_all = found.len() < usize::from(READ_MAX);
         Ok((found, is_all))

@@ -37,7 +37,7 @@ impl Quiet {
         self.stand.store.conversation(tenant, conversation).await.unwrap().unwrap().state
     }
 
-    async fn last_line(&self) -> Content {
+    async fn last_sink(&self) -> Content {
         let World { tenant, conversation, .. } = self.world;
         let read = self.stand.store.messages(tenant, conversation, Seq(0), None, 1).await.unwrap();
         read.last().unwrap().envelope().content().clone()
@@ -51,7 +51,7 @@ async fn a_conversation_without_a_word_for_long_is_closed_with_its_cause() {
     assert_eq!(quiet.after(47).await, ConversationState::Queued);
     assert_eq!(quiet.after(1).await, ConversationState::Closed);
     let cause = Content::Event { event: EventKind::Abandoned, agent: None };
-    assert_eq!(quiet.last_line().await, cause);
+    assert_eq!(quiet.last_sink().await, cause);
     let World { tenant, conversation, site, visitor, .. } = quiet.world;
     let who = Who::Visitor { site, visitor };
     quiet.stand.hub.conversations().reopen(tenant, who.into(), conversation).await.unwrap();
@@ -79,8 +79,8 @@ async fn a_word_or_a_note_begins_the_time_anew_and_event_messages_do_not() {
 async fn who_is_there_keeps_it_open_and_their_leaving_begins_the_time() {
     let quiet = Quiet::new().await;
     quiet.stand.hub.start().await.unwrap();
-    let line = Line::new();
-    let visitor = Person::visitor(&quiet.world).speaker(&line);
+    let sink = TestSink::new();
+    let visitor = Person::visitor(&quiet.world).speaker(&sink);
     quiet.stand.hub.presence().visitor_connected(&visitor, Flags::default()).await.unwrap();
     assert_eq!(quiet.after(100).await, ConversationState::Queued);
     quiet.stand.hub.presence().disconnected(&visitor).await;

@@ -34,7 +34,7 @@ impl Window {
     }
 }
 
-impl Outlet for Window {
+impl FrameSink for Window {
     fn connection(&self) -> ConnectionId {
         self.connection
     }
@@ -81,8 +81,8 @@ impl Seen {
         stand.hub.start().await.unwrap();
         let window = Window::new();
         let who = Who::Agent { agent: first.agent, session: SessionId::from_bytes([1; 16]) };
-        let outlet: Arc<dyn Outlet> = Arc::clone(&window) as _;
-        let agent = Speaker { tenant: first.tenant, who, outlet };
+        let sink: Arc<dyn FrameSink> = Arc::clone(&window) as _;
+        let agent = Speaker { tenant: first.tenant, who, sink };
         Self { stand, clock, worlds, window, agent }
     }
 

@@ -35,7 +35,7 @@ impl Counting {
     }
 }
 
-impl Outlet for Counting {
+impl FrameSink for Counting {
     fn connection(&self) -> ConnectionId {
         self.connection
     }
@@ -107,20 +107,20 @@ impl Old {
             writes.push(Write::Conversation(Box::new(row)));
         }
         stand.store.write(writes).await.unwrap();
-        let lines = (1..=times * 60).map(|seq| {
+        let messages = (1..=times * 60).map(|seq| {
             let kind = if seq <= times * 30 { Kind::Words } else { Kind::Note };
             Write::Message(world.message_of_kind(seq, kind, NOW.day()))
         });
-        stand.store.write(lines.collect()).await.unwrap();
+        stand.store.write(messages.collect()).await.unwrap();
         stand.hub.start().await.unwrap();
-        let line = |who| {
-            let line = Counting::new();
-            let outlet: Arc<dyn Outlet> = Arc::clone(&line) as _;
-            (Speaker { tenant: world.tenant, who, outlet }, line)
+        let sink = |who| {
+            let counting = Counting::new();
+            let sink: Arc<dyn FrameSink> = Arc::clone(&counting) as _;
+            (Speaker { tenant: world.tenant, who, sink }, counting)
         };
         let session = SessionId::from_bytes([1; 16]);
-        let agent = line(Who::Agent { agent: world.agent, session });
-        let visitor = line(Who::Visitor { site: world.site, visitor: world.visitor });
+        let agent = sink(Who::Agent { agent: world.agent, session });
+        let visitor = sink(Who::Visitor { site: world.site, visitor: world.visitor });
         let hub = &stand.hub;
         hub.presence().visitor_connected(&visitor.0, Flags::default()).await.unwrap();
         hub.presence().agent_connected(&agent.0, UnixMillis(u64::MAX)).await.unwrap();
@@ -199,7 +199,7 @@ impl Old {
                     _ => hub.attendance().receipt(visitor, &watched, Seq(u64::MAX), word == "seen"),
                 }
             }
-            "ping" => tell(&*visitor.outlet, ServerFrame::Pong { request: RequestId(1) }),
+            "ping" => tell(&*visitor.sink, ServerFrame::Pong { request: RequestId(1) }),
             "history" => {
                 for before in [0, 5] {
                     let asked = hub.attendance().history(

@@ -22,12 +22,12 @@ async fn until(mut is_so: impl FnMut() -> bool) {
 
 /// Says so many things and hears that they are stored.
 async fn say(stand: &Stand, person: &mut Person, times: usize) {
-    let (speaker, line, watched) = person.connect(&stand.hub).await;
+    let (speaker, sink, watched) = person.connect(&stand.hub).await;
     for _ in 0..times {
         let pending = person.write();
         person.send(&stand.hub, &speaker, pending).await;
         until(|| {
-            person.hear_all(&line);
+            person.receive_all(&sink);
             person.asked.is_empty()
         })
         .await;
@@ -40,7 +40,7 @@ async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_th
     let (stand, world) = stand().await;
     let (mut author, mut reader) = (Person::visitor(&world), Person::visitor(&world));
     say(&stand, &mut author, 2).await;
-    let (speaker, line, _) = author.connect(&stand.hub).await;
+    let (speaker, sink, _) = author.connect(&stand.hub).await;
     let (reading, window, watched) = reader.connect(&stand.hub).await;
     let before = stand.keys.batches.load(Ordering::SeqCst);
     stand.keys.shut.store(true, Ordering::SeqCst);
@@ -52,12 +52,12 @@ async fn a_void_that_was_said_while_someone_was_away_is_off_their_screen_when_th
     until(|| stand.keys.batches.load(Ordering::SeqCst) > before).await;
     let kept = author.write();
     author.send(&stand.hub, &speaker, kept).await;
-    reader.hear_all(&window);
+    reader.receive_all(&window);
     stand.hub.attendance().leave(&reading, &watched);
     assert_eq!(reader.view.len(), 4, "both were shown");
     stand.keys.shut.store(false, Ordering::SeqCst);
     until(|| {
-        author.hear_all(&line);
+        author.receive_all(&sink);
         author.asked.is_empty()
     })
     .await;
@@ -75,14 +75,14 @@ async fn a_resend_from_before_a_crash_is_acked_with_its_number_long_after() {
     let (stand, world) = stand().await;
     let (mut author, mut other) = (Person::visitor(&world), Person::visitor(&world));
     say(&stand, &mut other, 4).await;
-    let (speaker, line, watched) = author.connect(&stand.hub).await;
-    author.hear_all(&line);
+    let (speaker, sink, watched) = author.connect(&stand.hub).await;
+    author.receive_all(&sink);
     // Its author had seen thirty sequence numbers, of which a crash took all but four.
     let pending = Pending { seen: Seq(30), ..author.write() };
     author.outbox = [pending].into();
     author.send(&stand.hub, &speaker, pending).await;
     until(|| {
-        author.hear_all(&line);
+        author.receive_all(&sink);
         author.asked.is_empty()
     })
     .await;
@@ -100,14 +100,14 @@ async fn a_resend_from_before_a_crash_is_acked_with_its_number_long_after() {
 async fn more_than_may_be_under_way_waits_and_is_not_refused() {
     let (stand, world) = stand().await;
     let mut author = Person::visitor(&world);
-    let (speaker, line, watched) = author.connect(&stand.hub).await;
+    let (speaker, sink, watched) = author.connect(&stand.hub).await;
     for _ in 0..200 {
         let pending = author.write();
         author.send(&stand.hub, &speaker, pending).await;
-        author.hear_all(&line);
+        author.receive_all(&sink);
     }
     until(|| {
-        author.hear_all(&line);
+        author.receive_all(&sink);
         author.asked.is_empty()
     })
     .await;

@@ -56,7 +56,7 @@ impl Team {
         stand.hub.start().await.unwrap();
         let team = Self { stand, world, plain };
         for agent in [world.agent, plain] {
-            let speaker = Person::new(&world, Self::who(agent)).speaker(&Line::new());
+            let speaker = Person::new(&world, Self::who(agent)).speaker(&TestSink::new());
             let expires_at = team.stand.hub.times.now().plus_ms(60_000_000);
             team.stand.hub.presence().agent_connected(&speaker, expires_at).await.unwrap();
             let chosen = Availability::Available;

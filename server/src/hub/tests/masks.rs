@@ -26,10 +26,10 @@ async fn an_opening_that_is_looked_through_holds_no_id_lock() {
     let stand = Stand::new();
     let world = World::new(9);
     world.settle(&*stand.store).await;
-    let line = Line::new();
-    let outlet: Arc<dyn Outlet> = Arc::clone(&line) as _;
+    let sink = TestSink::new();
+    let sink: Arc<dyn FrameSink> = Arc::clone(&sink) as _;
     let who = Who::Visitor { site: world.site, visitor: world.visitor };
-    let speaker = Speaker { tenant: world.tenant, who, outlet };
+    let speaker = Speaker { tenant: world.tenant, who, sink };
     let hub = &stand.hub;
     hub.presence().visitor_connected(&speaker, Flags::default()).await.unwrap();
     // The Organization's queue is held up by something that stands still.

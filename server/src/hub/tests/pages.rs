@@ -22,10 +22,10 @@ fn agent(world: &World) -> Person {
     Person::new(world, Who::Agent { agent: world.agent, session: SessionId::from_bytes([1; 16]) })
 }
 
-fn only_page(line: &Line) -> (bool, bool, Vec<u64>) {
-    let heard = line.take_all();
-    let pages = heard.into_iter().filter_map(|heard| {
-        let Heard::Page { reset, more, items } = heard else { return None };
+fn only_page(sink: &TestSink) -> (bool, bool, Vec<u64>) {
+    let received = sink.take_all();
+    let pages = received.into_iter().filter_map(|received| {
+        let Received::Page { reset, more, items } = received else { return None };
         Some((reset, more, items.iter().map(|item| item.seq.0).collect()))
     });
     let pages: Vec<_> = pages.collect();
@@ -43,14 +43,14 @@ async fn behind_notes_and_without_them_the_visitor_has_their_own_history() {
     let hub = &stand.hub;
     let visitor = Person::visitor(&world).connect(hub).await;
     assert_eq!(only_page(&visitor.1), (false, true, (71..=120).collect()));
-    let (speaker, line, _) = &visitor;
+    let (speaker, sink, _) = &visitor;
     let mut before = 71;
     let mut earlier = Vec::new();
     loop {
         let asked =
             hub.attendance().history(speaker, world.conversation, Seq(before), 50, RequestId(1));
         asked.await.unwrap();
-        let (reset, more, seqs) = only_page(line);
+        let (reset, more, seqs) = only_page(sink);
         assert!(!reset && !seqs.is_empty());
         before = seqs[0];
         earlier.splice(0..0, seqs);
@@ -90,13 +90,13 @@ async fn a_room_that_lives_has_pages_as_full_as_one_that_is_read() {
     stand.hub.start().await.unwrap();
     let hub = &stand.hub;
     let mut colleague = agent(&world);
-    let (speaker, line, _watched) = colleague.connect(hub).await;
-    colleague.hear_all(&line);
+    let (speaker, sink, _watched) = colleague.connect(hub).await;
+    colleague.receive_all(&sink);
     for _ in 0..80 {
         let note = colleague.write();
         colleague.send(hub, &speaker, note).await;
         while !colleague.asked.is_empty() {
-            colleague.hear_all(&line);
+            colleague.receive_all(&sink);
             tokio::task::yield_now().await;
         }
     }
@@ -118,14 +118,14 @@ async fn who_comes_back_behind_many_notes_goes_on_without_a_reset() {
     let had = world.message_of_kind(40, Kind::Words, NOW.day());
     let (message, at) = (had.envelope().message(), had.envelope().at());
     visitor.view.push(Item { seq: Seq(40), message, at, note: false });
-    let (_, line, _) = visitor.connect(&stand.hub).await;
-    let (reset, _, seqs) = only_page(&line);
+    let (_, sink, _) = visitor.connect(&stand.hub).await;
+    let (reset, _, seqs) = only_page(&sink);
     assert_eq!((reset, seqs), (false, vec![741, 742]));
     // What they had was never there: they get the newest page, of what they may see.
     let mut visitor = Person::visitor(&world);
     let message = MessageId::from_uuid(Uuid::now_v7());
     visitor.view.push(Item { seq: Seq(40), message, at, note: false });
-    let (_, line, _) = visitor.connect(&stand.hub).await;
+    let (_, sink, _) = visitor.connect(&stand.hub).await;
     let expected: Vec<u64> = (1..=40).chain([741, 742]).collect();
-    assert_eq!(only_page(&line), (true, false, expected));
+    assert_eq!(only_page(&sink), (true, false, expected));
 }

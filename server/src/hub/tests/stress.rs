@@ -1,5 +1,5 @@
-//! Many people at once on several threads, lines that break, consumers that do not keep up, writes that
-//! fail: nothing is lost, doubled or out of order, and nobody waits for ever.
+//! Many people at once on several threads, connections that break, slow consumers that do not keep
+//! up, writes that fail: nothing is lost, doubled or out of order, and nobody waits for ever.
 
 use std::time::Duration;
 
@@ -38,11 +38,11 @@ async fn talk(
 ) -> (Person, Tally) {
     let mut tally = Tally { overflows: 0, cuts: 0 };
     while !*stop.borrow() {
-        let (speaker, line, watched) = person.connect(&hub).await;
+        let (speaker, sink, watched) = person.connect(&hub).await;
         for pending in person.outbox.clone() {
             person.send(&hub, &speaker, pending).await;
         }
-        while !line.is_over() && !*stop.borrow() {
+        while !sink.is_over() && !*stop.borrow() {
             if person.outbox.len() < 40 {
                 for _ in 0..if dice.one_in(8) { 12 } else { 1 } {
                     let pending = person.write();
@@ -52,9 +52,9 @@ async fn talk(
                 // Refused for now: once more, in order.
                 break;
             }
-            // Now and then someone reads nothing for a while, and their line fills.
+            // Now and then someone reads nothing for a while, and their connection fills.
             if !dice.one_in(3) {
-                person.hear_all(&line);
+                person.receive_all(&sink);
             }
             if dice.one_in(60) {
                 tally.cuts += 1;
@@ -62,10 +62,10 @@ async fn talk(
             }
             tokio::task::yield_now().await;
         }
-        tally.overflows += u64::from(line.is_over());
-        // What is still on the line may or may not arrive.
+        tally.overflows += u64::from(sink.is_over());
+        // What is still on the connection may or may not arrive.
         if dice.one_in(2) {
-            person.hear_all(&line);
+            person.receive_all(&sink);
         }
         // The server may notice late that nobody is there.
         if dice.one_in(2) {

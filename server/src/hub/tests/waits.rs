@@ -59,7 +59,7 @@ impl Queue {
     async fn agent_comes(&self) -> Who {
         let agent = self.world.agent;
         let who = Who::Agent { agent, session: SessionId::from_bytes([1; 16]) };
-        let speaker = Person::new(&self.world, who).speaker(&Line::new());
+        let speaker = Person::new(&self.world, who).speaker(&TestSink::new());
         let expires_at = self.stand.hub.times.now().plus_ms(60_000_000);
         self.stand.hub.presence().agent_connected(&speaker, expires_at).await.unwrap();
         let chosen = Availability::Available;
@@ -190,7 +190,7 @@ async fn a_message_that_is_left_is_no_wait() {
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             gpc: false,
         };
-        let visitor = Person::visitor(&queue.world).speaker(&Line::new());
+        let visitor = Person::visitor(&queue.world).speaker(&TestSink::new());
         hub.conversations().open(&visitor, opening).await.unwrap();
         conversation
     };
