@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use livehelp::gateway::websocket;
-use livehelp::hub::fanout::{Fanned, deliver};
+use livehelp::hub::fanout::{EncodedFrame, deliver};
 use livehelp::hub::{FrameSink, LiveRoom};
 use livehelp::privacy::gate::Reader;
 use livehelp::room::Member;
@@ -34,13 +34,13 @@ impl FrameSink for Counter {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         let bytes = frame.bytes(self.encoding, websocket::message);
         self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         true
     }
 
-    fn append_ephemeral(&self, frame: &Fanned<'_>) {
+    fn append_ephemeral(&self, frame: &EncodedFrame<'_>) {
         self.append(frame);
     }
 

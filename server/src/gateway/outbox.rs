@@ -18,7 +18,7 @@ use protocol::reject::CloseCode;
 
 use super::websocket;
 use crate::http::Socket;
-use crate::hub::fanout::Fanned;
+use crate::hub::fanout::EncodedFrame;
 use crate::hub::{FrameSink, PageNumber};
 use crate::metrics::{Metrics, Overflow};
 
@@ -223,7 +223,7 @@ impl Outbox {
     /// Says goodbye: come back after so long.
     pub(super) fn leave(&self, retry_after_ms: u64) {
         let retry_after_ms = u32::try_from(retry_after_ms).unwrap_or(u32::MAX);
-        self.append(&Fanned::new(ServerFrame::Bye { retry_after_ms }));
+        self.append(&EncodedFrame::new(ServerFrame::Bye { retry_after_ms }));
         self.close(CloseCode::Draining);
     }
 
@@ -382,15 +382,15 @@ impl FrameSink for Outbox {
         self.page.load(Ordering::Relaxed)
     }
 
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         self.push(frame.bytes(self.encoding, websocket::message), false)
     }
 
-    fn append_to_flush(&self, frame: &Fanned<'_>) -> bool {
+    fn append_to_flush(&self, frame: &EncodedFrame<'_>) -> bool {
         self.push(frame.bytes(self.encoding, websocket::message), true)
     }
 
-    fn append_ephemeral(&self, frame: &Fanned<'_>) {
+    fn append_ephemeral(&self, frame: &EncodedFrame<'_>) {
         let crowded = {
             let waiting = self.waiting.lock();
             waiting.bytes * EPHEMERAL_SHARE > self.terms.bytes_max
@@ -450,7 +450,7 @@ mod tests {
             Terms { metrics: Metrics::new(), bytes_max: usize::MAX, frames_max: usize::MAX };
         let id = ConnectionId::from_bytes([1; 16]);
         let outbox = Outbox::new(id, Encoding::Msgpack, Socket::alone(stream), Arc::new(terms));
-        let frame = Fanned::new(ServerFrame::Pong { request: RequestId(7) });
+        let frame = EncodedFrame::new(ServerFrame::Pong { request: RequestId(7) });
         let mut appended = 1;
         while outbox.append(&frame) {
             assert!(!outbox.is_blocked());
@@ -482,7 +482,7 @@ mod tests {
         let terms = Terms { metrics: Metrics::new(), bytes_max: 65_536, frames_max: 64 };
         let id = ConnectionId::from_bytes([1; 16]);
         let outbox = Outbox::new(id, Encoding::Msgpack, Socket::alone(stream), Arc::new(terms));
-        let frame = Fanned::new(ServerFrame::Pong { request: RequestId(7) });
+        let frame = EncodedFrame::new(ServerFrame::Pong { request: RequestId(7) });
         for _ in 0..2 {
             assert!(outbox.append(&frame), "nobody was told yet, and this one was not either");
             assert!(outbox.append_to_flush(&frame));

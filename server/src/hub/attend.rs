@@ -13,7 +13,7 @@ use protocol::retention::RetentionClass;
 use super::assignment::Assignment;
 use super::board::Board;
 use super::desks::Desks;
-use super::fanout::{Fanned, LiveRoom, tell};
+use super::fanout::{EncodedFrame, LiveRoom, tell};
 use super::handle::RoomHandle;
 use super::reject::not_found;
 use super::rooms::Rooms;
@@ -306,10 +306,10 @@ fn let_in(
     let mut card = card.clone();
     card.seq_last = live.sequencer().seq_last();
     card.marks = protocol::limits::List::new(live.receipts().iter().cloned());
-    speaker.sink.append(&Fanned::new(ServerFrame::Conversation { card }));
+    speaker.sink.append(&EncodedFrame::new(ServerFrame::Conversation { card }));
     let conversation = live.conversation();
     let page = ServerFrame::History { request, conversation, reset, more, messages };
-    speaker.sink.append(&Fanned::new(page));
+    speaker.sink.append(&EncodedFrame::new(page));
 }
 
 /// What the grant lets through, in order.

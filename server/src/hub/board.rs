@@ -17,7 +17,7 @@ use protocol::retention::RetentionClass;
 
 use super::desk::{Desk, DeskState};
 use super::desks::Desks;
-use super::fanout::{Fanned, FrameSink, LiveRoom, append_all};
+use super::fanout::{EncodedFrame, FrameSink, LiveRoom, append_all};
 use super::handle::RoomHandle;
 use super::newest::{Newest, RoomFacts, facts_of};
 use super::ports::Ports;
@@ -229,7 +229,7 @@ impl Board {
                 .collect();
             let agents = if position.is_none() { state.agent_cards() } else { Vec::new() };
             let (live, waiting) = state.routing.counts();
-            let frame = Fanned::new(ServerFrame::Board {
+            let frame = EncodedFrame::new(ServerFrame::Board {
                 request,
                 conversations,
                 agents,
@@ -249,7 +249,7 @@ impl Board {
             let Some(draft) = shown.show(Door::Draft, draft.site, of, draft) else { continue };
             let (conversation, text) =
                 (draft.conversation, Text::new(draft.text.expose().as_str()));
-            speaker.sink.append(&Fanned::new(ServerFrame::Draft { conversation, text }));
+            speaker.sink.append(&EncodedFrame::new(ServerFrame::Draft { conversation, text }));
         }
         speaker.sink.flush();
         Ok(())

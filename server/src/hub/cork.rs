@@ -160,7 +160,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::hub::fanout::Fanned;
+    use crate::hub::fanout::EncodedFrame;
     use crate::tasks;
 
     #[derive(Debug, Default)]
@@ -171,11 +171,11 @@ mod tests {
             ConnectionId::from_bytes([1; 16])
         }
 
-        fn append(&self, _: &Fanned<'_>) -> bool {
+        fn append(&self, _: &EncodedFrame<'_>) -> bool {
             true
         }
 
-        fn append_ephemeral(&self, _: &Fanned<'_>) {}
+        fn append_ephemeral(&self, _: &EncodedFrame<'_>) {}
 
         fn flush(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);

@@ -24,13 +24,13 @@ pub trait FrameSink: Send + Sync + std::fmt::Debug {
     fn connection(&self) -> ConnectionId;
     /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes. Whether it is
     /// to be flushed: what a slow reader's socket has no room for is written once it has.
-    fn append(&self, frame: &Fanned<'_>) -> bool;
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool;
     /// The same for a caller who flushes whatever is to be flushed: until they have, others are told that they need not.
-    fn append_to_flush(&self, frame: &Fanned<'_>) -> bool {
+    fn append_to_flush(&self, frame: &EncodedFrame<'_>) -> bool {
         self.append(frame)
     }
     /// Appends a frame that is worth nothing later; a filling outbox drops it.
-    fn append_ephemeral(&self, frame: &Fanned<'_>);
+    fn append_ephemeral(&self, frame: &EncodedFrame<'_>);
     /// Writes what was appended. Never under a lock.
     fn flush(&self);
     /// Ends the connection with a verdict.
@@ -46,15 +46,15 @@ pub trait FrameSink: Send + Sync + std::fmt::Debug {
 /// The hub's rooms.
 pub type LiveRoom = Room<Arc<dyn FrameSink>>;
 
-/// A server's frame on its way: the same bytes for everyone who speaks the subprotocol.
+/// A server's frame, encoded once: the same bytes for everyone who speaks the subprotocol.
 #[derive(Debug)]
-pub struct Fanned<'a> {
+pub struct EncodedFrame<'a> {
     frame: ServerFrame<'a>,
     msgpack: OnceLock<Bytes>,
     json: OnceLock<Bytes>,
 }
 
-impl<'a> Fanned<'a> {
+impl<'a> EncodedFrame<'a> {
     /// Nothing is encoded before the first connection asks.
     pub fn new(frame: ServerFrame<'a>) -> Self {
         Self { frame, msgpack: OnceLock::new(), json: OnceLock::new() }
@@ -111,7 +111,7 @@ pub fn deliver(
     let grant = ReadGrant::fan_out(Reader::Agents, today);
     let mut to = Hearers::default();
     let Some(frame) = sequenced.frame(&grant) else { return (FrameSinks::new(), to) };
-    let frame = Fanned::new(frame);
+    let frame = EncodedFrame::new(frame);
     let hearers = live
         .hearers(sequenced.envelope().visibility(), except)
         .filter_map(|member| {
@@ -124,14 +124,14 @@ pub fn deliver(
 
 /// Sends one frame to one connection.
 pub(crate) fn tell(sink: &dyn FrameSink, frame: ServerFrame<'_>) {
-    sink.append(&Fanned::new(frame));
+    sink.append(&EncodedFrame::new(frame));
     sink.flush();
 }
 
 /// Appends a frame, if there is one, for all of them.
 pub(super) fn append_all(sinks: &[Arc<dyn FrameSink>], frame: Option<ServerFrame<'_>>) {
     let Some(frame) = frame else { return };
-    let frame = Fanned::new(frame);
+    let frame = EncodedFrame::new(frame);
     for sink in sinks {
         sink.append(&frame);
     }

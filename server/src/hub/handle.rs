@@ -8,7 +8,7 @@ use protocol::frame::ServerFrame;
 use protocol::ids::{ConnectionId, ConversationId};
 use protocol::message::{Author, Seq, Visibility};
 
-use super::fanout::{Fanned, FrameSink, LiveRoom};
+use super::fanout::{EncodedFrame, FrameSink, LiveRoom};
 use crate::privacy::gate::Reader;
 use crate::sequencer::{Command, Input};
 
@@ -75,7 +75,7 @@ impl RoomHandle {
 
     /// Someone writes, or has stopped to: to everyone here but them.
     pub(super) fn show_typing(&self, conversation: ConversationId, author: Author, typing: bool) {
-        let frame = Fanned::new(ServerFrame::Typing { conversation, author, typing });
+        let frame = EncodedFrame::new(ServerFrame::Typing { conversation, author, typing });
         let told = self.with(|live| {
             live.hearers(Visibility::Everyone, None)
                 .filter(|member| member.author != author)
@@ -99,7 +99,7 @@ impl RoomHandle {
         let told = self.with(|live| {
             let receipts = live.receipt(author, delivered, seen)?;
             let conversation = live.conversation();
-            let frame = Fanned::new(if seen > Seq(0) {
+            let frame = EncodedFrame::new(if seen > Seq(0) {
                 ServerFrame::Seen { conversation, author, seq: receipts.seen }
             } else {
                 ServerFrame::Delivered { conversation, author, seq: receipts.delivered }
@@ -124,7 +124,7 @@ impl RoomHandle {
     pub(super) fn take_off(&self, input: Input) -> bool {
         let told = self.handle(input, |live, command| {
             let Command::Void { sequenced, .. } = command else { return None };
-            let frame = Fanned::new(ServerFrame::Void {
+            let frame = EncodedFrame::new(ServerFrame::Void {
                 conversation: sequenced.envelope().conversation(),
                 seq: sequenced.seq(),
                 message: sequenced.envelope().message(),

@@ -20,7 +20,7 @@ use super::cork;
 use super::desk::Standing;
 use super::desks::Desks;
 use super::executor::Executor;
-use super::fanout::Fanned;
+use super::fanout::EncodedFrame;
 use super::lane::Lanes;
 use super::pending::{Answer, Answered, Asked, Next, PendingWrite, fan_out};
 use super::reject::{not_found, store_reject};
@@ -149,7 +149,7 @@ impl Messages {
             Ok(Answered { acked: Acked { seq, at, expires }, kept: later }) => {
                 let kept = later.or(kept);
                 let body = kept.as_ref().map(|text| Body::Text(Text::new(text.expose().as_str())));
-                sink.append(&Fanned::new(ServerFrame::Ack {
+                sink.append(&EncodedFrame::new(ServerFrame::Ack {
                     request,
                     seq: Some(seq),
                     at: Some(at),

@@ -31,7 +31,7 @@ use uuid::Uuid;
 use super::*;
 use crate::bus::memory::MemoryBus;
 use crate::clock::SystemClock;
-use crate::hub::fanout::Fanned;
+use crate::hub::fanout::EncodedFrame;
 use crate::keys::KeyStore;
 use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::Said;
@@ -238,7 +238,7 @@ impl FrameSink for TestSink {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         let received = match frame.frame() {
             ServerFrame::History { reset, more, messages, .. } => Received::Page {
                 reset: *reset,
@@ -274,7 +274,7 @@ impl FrameSink for TestSink {
         true
     }
 
-    fn append_ephemeral(&self, _frame: &Fanned<'_>) {}
+    fn append_ephemeral(&self, _frame: &EncodedFrame<'_>) {}
 
     fn flush(&self) {}
 

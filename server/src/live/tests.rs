@@ -37,7 +37,7 @@ use crate::bus::memory::MemoryBus;
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
 use crate::http::{Limits, NoSockets, serve};
-use crate::hub::fanout::Fanned;
+use crate::hub::fanout::EncodedFrame;
 use crate::hub::{FrameSink, HubConfig, Speaker, Who};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
@@ -86,7 +86,7 @@ impl FrameSink for AgentSink {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         if let ServerFrame::Offer { card, .. } = frame.frame() {
             self.heard.lock().insert(format!("an offer of {}", card.conversation));
         }
@@ -96,7 +96,7 @@ impl FrameSink for AgentSink {
         true
     }
 
-    fn append_ephemeral(&self, _: &Fanned<'_>) {}
+    fn append_ephemeral(&self, _: &EncodedFrame<'_>) {}
 
     fn flush(&self) {}
 

@@ -16,7 +16,7 @@ use crate::bus::memory::{MemoryNet, MemoryNode};
 use crate::bus::redis::RedisBus;
 use crate::bus::redis::tests::Redis;
 use crate::clock::{Clock, SystemClock};
-use crate::hub::fanout::Fanned;
+use crate::hub::fanout::EncodedFrame;
 use crate::hub::{FrameSink, Hub, HubConfig, Speaker, Watched, Who, tally};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
@@ -69,7 +69,7 @@ impl FrameSink for TestSink {
         clippy::wildcard_enum_match_arm,
         reason = "the rest is not what these tests are about"
     )]
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         let mut screen = self.screen.lock();
         match frame.frame() {
             ServerFrame::Message { seq, message, .. } => screen.show(*seq, *message),
@@ -88,7 +88,7 @@ impl FrameSink for TestSink {
         true
     }
 
-    fn append_ephemeral(&self, frame: &Fanned<'_>) {
+    fn append_ephemeral(&self, frame: &EncodedFrame<'_>) {
         self.append(frame);
     }
 

@@ -39,14 +39,14 @@ impl FrameSink for Window {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         if let ServerFrame::Board { conversations, .. } = frame.frame() {
             *self.board.lock() = conversations.to_vec();
         }
         true
     }
 
-    fn append_ephemeral(&self, _: &Fanned<'_>) {}
+    fn append_ephemeral(&self, _: &EncodedFrame<'_>) {}
 
     fn flush(&self) {}
 

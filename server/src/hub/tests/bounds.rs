@@ -40,7 +40,7 @@ impl FrameSink for Counting {
         self.connection
     }
 
-    fn append(&self, frame: &Fanned<'_>) -> bool {
+    fn append(&self, frame: &EncodedFrame<'_>) -> bool {
         let items = if let ServerFrame::Board { conversations, .. } = frame.frame() {
             conversations.len()
         } else if let ServerFrame::History { messages, .. } = frame.frame() {
@@ -52,7 +52,7 @@ impl FrameSink for Counting {
         true
     }
 
-    fn append_ephemeral(&self, frame: &Fanned<'_>) {
+    fn append_ephemeral(&self, frame: &EncodedFrame<'_>) {
         self.append(frame);
     }
 
