@@ -64,8 +64,8 @@ fn of(meter: &mut impl Meter, case: Case, encodings: [Encoding; 2]) {
         let sequenced = World::default().sequenced(CONVERSATION, room.sequencer().seq_last().0 + 1);
         move || {
             let from = Some(connection(0));
-            let (hearers, _) = deliver(&room, black_box(&sequenced), from, NOW.day());
-            hearers.iter().for_each(|sink| sink.flush());
+            let (recipients, _) = deliver(&room, black_box(&sequenced), from, NOW.day());
+            recipients.iter().for_each(|sink| sink.flush());
         }
     });
 }

@@ -108,7 +108,7 @@ impl<O> Room<O> {
     }
 
     /// Everyone who hears something of this visibility, but for one connection.
-    pub fn hearers(
+    pub fn recipients(
         &self,
         visibility: Visibility,
         except: Option<ConnectionId>,

@@ -16,7 +16,7 @@ use protocol::time::UnixMillis;
 
 use super::conversations::Conversations;
 use super::desk::{Desk, Standing};
-use super::fanout::Hearers;
+use super::fanout::Recipients;
 use super::open::{Opening, masked};
 use super::reject::{not_found, only_agents};
 use super::speak::take_in;
@@ -117,7 +117,7 @@ impl Conversations {
         writes.extend(creation.beside);
         self.store.write(writes).await?;
         let took = self.times.since(began);
-        tally::sequenced(&self.metrics, sequenced.envelope(), Hearers::default(), took);
+        tally::sequenced(&self.metrics, sequenced.envelope(), Recipients::default(), took);
         let (conversation, site) = (row.conversation, row.site);
         // From here on it is there, and what goes wrong is mended by the upkeep.
         let shown = self.take_header(&desk, row, visitor_row).await;

@@ -191,11 +191,11 @@ impl Executor {
         if let Some(gap) = gap {
             self.rooms.note_missed_by(&sequenced, gap);
         }
-        if delivered.hearers.spilled() && !cork::in_read() {
+        if delivered.recipients.spilled() && !cork::in_read() {
             // Their writes follow each other closely as they are.
-            delivered.hearers.iter().for_each(|sink| sink.flush());
+            delivered.recipients.iter().for_each(|sink| sink.flush());
         } else {
-            delivered.hearers.iter().for_each(cork::flush);
+            delivered.recipients.iter().for_each(cork::flush);
         }
         traces::reached(pending.trace.as_ref(), "fan-out");
         let now = self.times.instant();
@@ -342,8 +342,8 @@ impl Executor {
         }
     }
 
-    fn tell_set_right(&self, SetRight { acked, sequenced, hearers, gap }: SetRight) -> Acked {
-        hearers.iter().for_each(|sink| sink.flush());
+    fn tell_set_right(&self, SetRight { acked, sequenced, recipients, gap }: SetRight) -> Acked {
+        recipients.iter().for_each(|sink| sink.flush());
         if let Some(gap) = gap {
             self.rooms.note_missed_by(&sequenced, gap);
         }

@@ -86,12 +86,12 @@ pub type FrameSinks = SmallVec<[Arc<dyn FrameSink>; 4]>;
 
 /// Connections that one message went to, by who reads there.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Hearers {
+pub struct Recipients {
     pub(super) visitors: u32,
     pub(super) agents: u32,
 }
 
-impl Hearers {
+impl Recipients {
     fn add(&mut self, reader: Reader) {
         match reader {
             Reader::Visitor => self.visitors += 1,
@@ -107,19 +107,19 @@ pub fn deliver(
     sequenced: &Sequenced,
     except: Option<ConnectionId>,
     today: Day,
-) -> (FrameSinks, Hearers) {
+) -> (FrameSinks, Recipients) {
     let grant = ReadGrant::fan_out(Reader::Agents, today);
-    let mut to = Hearers::default();
+    let mut to = Recipients::default();
     let Some(frame) = sequenced.frame(&grant) else { return (FrameSinks::new(), to) };
     let frame = EncodedFrame::new(frame);
-    let hearers = live
-        .hearers(sequenced.envelope().visibility(), except)
+    let recipients = live
+        .recipients(sequenced.envelope().visibility(), except)
         .filter_map(|member| {
             to.add(member.reader);
             member.sink.append_to_flush(&frame).then(|| Arc::clone(&member.sink))
         })
         .collect();
-    (hearers, to)
+    (recipients, to)
 }
 
 /// Sends one frame to one connection.

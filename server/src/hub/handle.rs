@@ -77,7 +77,7 @@ impl RoomHandle {
     pub(super) fn show_typing(&self, conversation: ConversationId, author: Author, typing: bool) {
         let frame = EncodedFrame::new(ServerFrame::Typing { conversation, author, typing });
         let told = self.with(|live| {
-            live.hearers(Visibility::Everyone, None)
+            live.recipients(Visibility::Everyone, None)
                 .filter(|member| member.author != author)
                 .map(|member| {
                     member.sink.append_ephemeral(&frame);
@@ -105,7 +105,7 @@ impl RoomHandle {
                 ServerFrame::Delivered { conversation, author, seq: receipts.delivered }
             });
             let told: Vec<_> = live
-                .hearers(Visibility::Everyone, except)
+                .recipients(Visibility::Everyone, except)
                 .map(|member| {
                     member.sink.append_ephemeral(&frame);
                     Arc::clone(&member.sink)
@@ -129,8 +129,8 @@ impl RoomHandle {
                 seq: sequenced.seq(),
                 message: sequenced.envelope().message(),
             });
-            let hearers = live.hearers(sequenced.envelope().visibility(), None);
-            let told = hearers.map(|member| {
+            let recipients = live.recipients(sequenced.envelope().visibility(), None);
+            let told = recipients.map(|member| {
                 member.sink.append(&frame);
                 Arc::clone(&member.sink)
             });

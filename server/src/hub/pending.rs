@@ -9,7 +9,7 @@ use protocol::reject::{Reject, RejectCode};
 use protocol::time::Day;
 use tokio::sync::oneshot;
 
-use super::fanout::{FrameSinks, Hearers, LiveRoom, deliver};
+use super::fanout::{FrameSinks, LiveRoom, Recipients, deliver};
 use super::handle::RoomHandle;
 use super::reject::{conflict, store_reject};
 use crate::privacy::envelope::Sequenced;
@@ -80,7 +80,7 @@ pub(super) struct Published {
 pub(super) struct SetRight {
     pub(super) acked: Acked,
     pub(super) sequenced: Arc<Sequenced>,
-    pub(super) hearers: FrameSinks,
+    pub(super) recipients: FrameSinks,
     pub(super) gap: Option<Gap>,
 }
 
@@ -95,8 +95,8 @@ pub(super) enum Next {
 
 /// Whom a message reached here.
 pub(super) struct Delivered {
-    pub(super) hearers: FrameSinks,
-    pub(super) to: Hearers,
+    pub(super) recipients: FrameSinks,
+    pub(super) to: Recipients,
     pub(super) first_answer_ms: Option<u64>,
 }
 
@@ -112,8 +112,8 @@ pub(super) fn fan_out(
             Err(command) => Next::Do(command),
         };
     };
-    let (hearers, to) = deliver(live, &sequenced, from, today);
-    let delivered = Delivered { hearers, to, first_answer_ms };
+    let (recipients, to) = deliver(live, &sequenced, from, today);
+    let delivered = Delivered { recipients, to, first_answer_ms };
     Next::Published(Published { sequenced, delivered, gap })
 }
 
@@ -124,8 +124,8 @@ pub(super) fn set_right(
     today: Day,
 ) -> Result<SetRight, Command> {
     let Command::Settle { acked, sequenced, gap } = command else { return Err(command) };
-    let (hearers, _) = deliver(live, &sequenced, None, today);
-    Ok(SetRight { acked, sequenced, hearers, gap })
+    let (recipients, _) = deliver(live, &sequenced, None, today);
+    Ok(SetRight { acked, sequenced, recipients, gap })
 }
 
 /// Answers for a message that was found in the store.

@@ -272,8 +272,8 @@ impl Rooms {
             let gap = if let Command::Fill(gap) = command { Some(gap) } else { None };
             (FrameSinks::new(), gap)
         });
-        let Ok((hearers, gap)) = heard else { return };
-        for sink in hearers {
+        let Ok((recipients, gap)) = heard else { return };
+        for sink in recipients {
             sink.flush();
         }
         if let Some(gap) = gap {

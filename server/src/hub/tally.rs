@@ -12,7 +12,7 @@ use protocol::reject::Reject;
 use protocol::time::UnixMillis;
 
 use super::desk::{Desk, DeskState};
-use super::fanout::{FrameSink, Hearers, tell};
+use super::fanout::{FrameSink, Recipients, tell};
 use super::speaker::Actor;
 use crate::metrics::{
     Assigned, Closed, Kind, Live, Metrics, OfferEnd, Opened, Resumed, Role, Wait,
@@ -40,7 +40,7 @@ fn kind(envelope: &Envelope) -> Kind {
 
 /// Counts a message that has its sequence number and was written to everyone here who hears it,
 /// which took so long from its frame.
-pub fn sequenced(metrics: &Metrics, envelope: &Envelope, to: Hearers, took: Duration) {
+pub fn sequenced(metrics: &Metrics, envelope: &Envelope, to: Recipients, took: Duration) {
     let kind = kind(envelope);
     metrics.messages_received_total.of(role(envelope.author()), kind).inc();
     let delivered = &metrics.messages_delivered_total;

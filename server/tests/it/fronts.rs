@@ -594,7 +594,7 @@ fn point(
 const END: &str = "that was all";
 
 /// An agent in a room who hears it to its end, coming back as often as they must.
-struct Hearer {
+struct Recipient {
     front: Arc<Front>,
     conversation: ConversationId,
     line: Option<Client>,
@@ -602,7 +602,7 @@ struct Hearer {
     heard: Vec<String>,
 }
 
-impl Hearer {
+impl Recipient {
     /// What was heard, in that order.
     async fn hear(mut self) -> Vec<String> {
         for _ in 0..LOOKS {
@@ -682,14 +682,14 @@ async fn a_restart_is_a_resume(kind: Kind) {
     let (seq, at) = visitor.acked_at(request).await;
     agent.heard("0").await;
     let last = Some(point(conversation, seq.unwrap(), message, at));
-    let hearer = Hearer {
+    let recipient = Recipient {
         front: Arc::clone(&front),
         conversation,
         line: Some(agent),
         last: last.clone(),
         heard: vec![String::from("0")],
     };
-    let hearing = livehelp::tasks::spawn("hearer", hearer.hear());
+    let hearing = livehelp::tasks::spawn("hearer", recipient.hear());
     let token = visitor.token.clone();
     let mut author = Author {
         front: Arc::clone(&front),

@@ -324,15 +324,15 @@ impl World {
         let (conversation, visibility) =
             (sequenced.envelope().conversation(), sequenced.envelope().visibility());
         let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
-        let hearers = live.room.hearers(visibility, from.map(connection));
-        let hearers: Vec<Conn> = hearers.map(|member| member.sink).collect();
+        let recipients = live.room.recipients(visibility, from.map(connection));
+        let recipients: Vec<Conn> = recipients.map(|member| member.sink).collect();
         let Some(shown) = sequenced.shown(&grant) else {
             self.hidden.insert(message_of(sequenced));
             return;
         };
         let item = item_of(&shown, sequenced.envelope().tag().ingest_day);
-        for hearer in hearers {
-            self.push(hearer, Down::Message { conversation, item: item.clone() });
+        for recipient in recipients {
+            self.push(recipient, Down::Message { conversation, item: item.clone() });
         }
     }
 
@@ -346,11 +346,11 @@ impl World {
         let Command::Void { sequenced, .. } = room.sequencer_mut().handle(input) else {
             return false;
         };
-        let hearers = room.hearers(sequenced.envelope().visibility(), None);
-        let hearers: Vec<Conn> = hearers.map(|member| member.sink).collect();
+        let recipients = room.recipients(sequenced.envelope().visibility(), None);
+        let recipients: Vec<Conn> = recipients.map(|member| member.sink).collect();
         let (seq, message) = (sequenced.seq(), message_of(&sequenced));
-        for hearer in hearers {
-            self.push(hearer, Down::Void { conversation, seq, message });
+        for recipient in recipients {
+            self.push(recipient, Down::Void { conversation, seq, message });
         }
         true
     }

@@ -54,10 +54,10 @@ impl World {
     pub(crate) fn tell_state(&mut self, conversation: ConversationId, standing: Standing) {
         let Standing { version, assignee, state, .. } = standing;
         let rooms = self.nodes.iter().filter_map(|node| node.rooms.get(&conversation));
-        let hearers = rooms.flat_map(|live| live.room.hearers(Visibility::Everyone, None));
-        let hearers: Vec<Conn> = hearers.map(|member| member.sink).collect();
-        for hearer in hearers {
-            self.push(hearer, Down::Owner { conversation, version, assignee, state });
+        let recipients = rooms.flat_map(|live| live.room.recipients(Visibility::Everyone, None));
+        let recipients: Vec<Conn> = recipients.map(|member| member.sink).collect();
+        for recipient in recipients {
+            self.push(recipient, Down::Owner { conversation, version, assignee, state });
         }
     }
 
