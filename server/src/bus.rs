@@ -18,7 +18,7 @@ mod payload;
 pub mod redis;
 
 /// What was heard and not yet taken; a hub that falls behind so far slows the bus.
-const HEARD_MAX: usize = 4_096;
+const BUS_EVENTS_MAX: usize = 4_096;
 
 /// Why no sequence number was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,12 +70,12 @@ impl Notice {
     }
 }
 
-/// What the hub hears.
+/// What the bus tells the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum BusEvent {
     /// Of a conversation that it follows. `own`: this node asked for the sequence number.
     Notice { notice: Notice, own: bool },
-    /// The line was down: anything may have been missed.
+    /// The connection to the bus was down: anything may have been missed.
     Missed,
 }
 
@@ -100,7 +100,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     fn announce(&self, notice: Notice);
 
     /// Hears of the conversation from the moment this returns. Counted: each needs its own
-    /// [`Bus::unfollow`]. While the bus is away it returns at once; [`Heard::Missed`] comes with the bus.
+    /// [`Bus::unfollow`]. While the bus is away it returns at once; [`BusEvent::Missed`] comes with
+    /// the bus.
     async fn follow(&self, conversation: ConversationId);
 
     /// Hears no more of it, once for each [`Bus::follow`].

@@ -15,7 +15,7 @@ use crate::api::{ApiState, admin_router, public_router};
 use crate::auth::{Devices, Rates};
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
-use crate::bus::{Bus, Heard};
+use crate::bus::{Bus, BusEvent};
 use crate::clock::{Clock, SyncedClock};
 use crate::config::{Bus as BusSetting, Config, DrainGrace, Live, Store as StoreSetting};
 use crate::gateway::Gateway;
@@ -390,7 +390,7 @@ async fn connect_bus(
     keys: &Arc<KeyStore>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<Heard>>), BusStartError> {
+) -> Result<(Arc<dyn Bus>, Option<mpsc::Receiver<BusEvent>>), BusStartError> {
     let BusSetting::Redis(url) = &config.bus else {
         return Ok((Arc::new(MemoryBus), None));
     };

@@ -118,9 +118,9 @@ pub enum Input {
     /// What was written before [`Command::Confirm`] is on disk, or failed.
     Confirmed(Acked, MessageId, Result<(), ()>),
     /// Another node sequenced this.
-    Heard(Arc<Sequenced>),
+    SequencedElsewhere(Arc<Sequenced>),
     /// Another node could not store what it had sequenced.
-    HeardVoid(Seq, MessageId),
+    VoidedElsewhere(Seq, MessageId),
     /// The store has had a message under this number since a moment that nobody expected.
     HeardStored(Seq),
     /// The store has this where something was missed, or is in doubt.
@@ -147,8 +147,8 @@ impl Input {
             | Self::Failed(_)
             | Self::NumberTaken(..)
             | Self::Confirmed(..)
-            | Self::Heard(_)
-            | Self::HeardVoid(..)
+            | Self::SequencedElsewhere(_)
+            | Self::VoidedElsewhere(..)
             | Self::HeardStored(_)
             | Self::Read(_)
             | Self::Given(_)
@@ -336,8 +336,8 @@ impl Sequencer {
                 let held = written.is_ok() && self.is_settled(acked.seq, message);
                 if held { Command::Ack(acked) } else { Command::Refuse(Refusal::Unstored) }
             }
-            Input::Heard(sequenced) => self.heard(sequenced),
-            Input::HeardVoid(seq, message) => self.take_off(seq, message),
+            Input::SequencedElsewhere(sequenced) => self.sequenced_elsewhere(sequenced),
+            Input::VoidedElsewhere(seq, message) => self.take_off(seq, message),
             Input::HeardStored(seq) => Command::Fill(Gap::of(seq)),
             Input::Read(sequenced) => {
                 if self.fill(&sequenced) {
@@ -417,9 +417,9 @@ impl Sequencer {
         self.awaited = self.awaited.saturating_sub(1);
         let first_answer_ms = self.first_answer_ms(sequenced.envelope());
         match self.hear(&sequenced, true) {
-            Heard::Newest { gap } => Command::Publish { sequenced, first_answer_ms, gap },
+            Arrival::Newest { gap } => Command::Publish { sequenced, first_answer_ms, gap },
             // Its number is another's by now.
-            Heard::Known | Heard::Behind => {
+            Arrival::Known | Arrival::Behind => {
                 let again = self.submit(submission);
                 // The bus is asked at once, and the room is not to go before it answers.
                 if matches!(again, Command::Sequence { .. }) {
@@ -479,18 +479,18 @@ impl Sequencer {
         Command::Renumber { sequenced, gap }
     }
 
-    fn heard(&mut self, sequenced: Arc<Sequenced>) -> Command {
+    fn sequenced_elsewhere(&mut self, sequenced: Arc<Sequenced>) -> Command {
         match self.hear(&sequenced, false) {
-            Heard::Newest { gap } => Command::Show { sequenced, gap },
-            Heard::Known => Command::Nothing,
-            Heard::Behind => Command::Fill(Gap::of(sequenced.seq())),
+            Arrival::Newest { gap } => Command::Show { sequenced, gap },
+            Arrival::Known => Command::Nothing,
+            Arrival::Behind => Command::Fill(Gap::of(sequenced.seq())),
         }
     }
 }
 
 /// What follows from hearing of a message that has its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
+enum Arrival {
     /// It is the newest now; what was missed before it.
     Newest { gap: Option<Gap> },
     /// It was here already, or the store has it under another number for good.

@@ -11,7 +11,7 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use tokio::sync::mpsc;
 
-use super::{Bus, Heard, Notice};
+use super::{Bus, BusEvent, Notice};
 use crate::privacy::envelope::{Content, Envelope, Flags, Parts, Tag};
 use crate::privacy::policy::{PolicyVersion, Purposes};
 use crate::tasks;
@@ -22,15 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A node under test.
 pub(super) struct Node {
     pub(super) bus: Arc<dyn Bus>,
-    pub(super) heard: mpsc::Receiver<Heard>,
+    pub(super) heard: mpsc::Receiver<BusEvent>,
 }
 
 impl Node {
     pub(super) async fn hears(&mut self) -> (Notice, bool) {
         let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await;
         match heard.expect("something is heard in time").expect("the bus lives") {
-            Heard::Notice { notice, own } => (notice, own),
-            Heard::Missed => panic!("nothing was missed"),
+            BusEvent::Notice { notice, own } => (notice, own),
+            BusEvent::Missed => panic!("nothing was missed"),
         }
     }
 

@@ -9,7 +9,7 @@ use protocol::ids::ConversationId;
 use protocol::message::Seq;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Bus, BusError, HEARD_MAX, Heard, Notice};
+use super::{BUS_EVENTS_MAX, Bus, BusError, BusEvent, Notice};
 use crate::privacy::envelope::Envelope;
 
 /// The bus of a single node: the room counts, and there is nobody to tell.
@@ -59,7 +59,7 @@ struct Net {
 
 #[derive(Debug)]
 struct Ears {
-    heard: mpsc::Sender<Heard>,
+    heard: mpsc::Sender<BusEvent>,
     follows: HashMap<ConversationId, usize>,
 }
 
@@ -70,7 +70,7 @@ impl Net {
             let hears =
                 ears.follows.contains_key(&notice.conversation()) && self.deaf != Some(node);
             if hears && (to_itself || !own) {
-                let heard = Heard::Notice { notice: notice.clone(), own };
+                let heard = BusEvent::Notice { notice: notice.clone(), own };
                 // A full channel drops, as Redis does; whoever took it out again has stopped.
                 let _dropped = ears.heard.try_send(heard);
             }
@@ -80,8 +80,8 @@ impl Net {
 
 impl MemoryNet {
     /// A node of its own, and what it hears.
-    pub fn join(&self) -> (MemoryNode, mpsc::Receiver<Heard>) {
-        let (heard, hears) = mpsc::channel(HEARD_MAX);
+    pub fn join(&self) -> (MemoryNode, mpsc::Receiver<BusEvent>) {
+        let (heard, hears) = mpsc::channel(BUS_EVENTS_MAX);
         let mut net = self.0.lock();
         net.nodes.push(Ears { heard, follows: HashMap::new() });
         (MemoryNode { net: self.clone(), node: net.nodes.len() - 1 }, hears)
@@ -93,7 +93,7 @@ impl MemoryNet {
         net.away = away;
         if !away {
             for ears in &net.nodes {
-                let _dropped = ears.heard.try_send(Heard::Missed);
+                let _dropped = ears.heard.try_send(BusEvent::Missed);
             }
         }
     }

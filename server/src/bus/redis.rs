@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use self::ears::Ears;
 pub use self::start::StartError;
-use super::{Bus, BusError, HEARD_MAX, Heard, Notice, payload};
+use super::{BUS_EVENTS_MAX, Bus, BusError, BusEvent, Notice, payload};
 use crate::clock::Clock;
 use crate::metrics::{BusOp, Metrics};
 use crate::privacy::envelope::Envelope;
@@ -99,7 +99,7 @@ impl RedisBus {
         config: &RedisConfig,
         sealer: Arc<dyn TransitSealer>,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Self, mpsc::Receiver<Heard>), StartError> {
+    ) -> Result<(Self, mpsc::Receiver<BusEvent>), StartError> {
         Self::connect_counted(config, sealer, clock, Metrics::new()).await
     }
 
@@ -112,7 +112,7 @@ impl RedisBus {
         sealer: Arc<dyn TransitSealer>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-    ) -> Result<(Self, mpsc::Receiver<Heard>), StartError> {
+    ) -> Result<(Self, mpsc::Receiver<BusEvent>), StartError> {
         let client = start::client(config)?;
         let settings = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -126,7 +126,7 @@ impl RedisBus {
         }
         load_function(&mut calls).await.map_err(StartError::Function)?;
         let wires = Arc::new(Wires { node: *Uuid::new_v4().as_bytes(), sealer, clock });
-        let (heard, hears) = mpsc::channel(HEARD_MAX);
+        let (heard, hears) = mpsc::channel(BUS_EVENTS_MAX);
         let ears = Arc::new(Ears::default());
         let (of, counted) = (Arc::clone(&wires), Arc::clone(&metrics));
         let listening = Arc::clone(&ears).listen(client, of, heard, counted);
@@ -300,7 +300,7 @@ impl Wires {
 
     /// `None` for what this node said itself (but for sequence numbers), and for what no node of
     /// this server wrote.
-    fn read(&self, channel: &str, message: &[u8]) -> Option<Heard> {
+    fn read(&self, channel: &str, message: &[u8]) -> Option<BusEvent> {
         let conversation = conversation_of(channel)?;
         let space = message.iter().position(|byte| *byte == b' ')?;
         let (seq, rest) = message.split_at_checked(space)?;
@@ -319,7 +319,7 @@ impl Wires {
         let bound = bound(conversation, *node);
         let plain = self.sealer.unseal_in_transit(day, &bound, sealed).ok()?;
         let notice = payload::read(&plain, seq)?;
-        (notice.conversation() == conversation).then_some(Heard::Notice { notice, own })
+        (notice.conversation() == conversation).then_some(BusEvent::Notice { notice, own })
     }
 }
 

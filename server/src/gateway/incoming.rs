@@ -163,20 +163,24 @@ mod tests {
 
     /// Everything that came of bytes.
     #[derive(Debug, Default, PartialEq)]
-    struct Heard {
+    struct ReadOutcome {
         messages: Vec<(Encoding, Vec<u8>)>,
         answer: Vec<u8>,
         went: Option<Went>,
     }
 
     /// As it is read here, in pieces of these sizes.
-    fn here(bytes: &[u8], sizes: &[usize]) -> (Heard, Incoming) {
+    fn here(bytes: &[u8], sizes: &[usize]) -> (ReadOutcome, Incoming) {
         refusing(bytes, sizes, 0)
     }
 
     /// The same where longer messages are passed over.
-    fn refusing(bytes: &[u8], sizes: &[usize], refused_bytes_max: usize) -> (Heard, Incoming) {
-        let (mut incoming, mut heard) = (Incoming::default(), Heard::default());
+    fn refusing(
+        bytes: &[u8],
+        sizes: &[usize],
+        refused_bytes_max: usize,
+    ) -> (ReadOutcome, Incoming) {
+        let (mut incoming, mut heard) = (Incoming::default(), ReadOutcome::default());
         let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
         while !rest.is_empty() {
             let (piece, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
@@ -200,8 +204,8 @@ mod tests {
     }
 
     /// As tungstenite reads it, all at once.
-    fn there(bytes: &[u8]) -> Heard {
-        let mut heard = Heard::default();
+    fn there(bytes: &[u8]) -> ReadOutcome {
+        let mut heard = ReadOutcome::default();
         let messages = &mut heard.messages;
         let hear = |encoding, message: &[u8]| messages.push((encoding, message.to_vec()));
         heard.went = Some(Parser::new(BYTES_MAX).take(bytes, &mut heard.answer, hear));

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::executor::Executor;
 use super::rooms::Rooms;
-use crate::bus::{Heard, Notice};
+use crate::bus::{BusEvent, Notice};
 
 /// Hears what the bus says.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Listener {
     /// Runs until the bus or the server ends.
     pub(crate) async fn listen(
         self: Arc<Self>,
-        mut heard: mpsc::Receiver<Heard>,
+        mut heard: mpsc::Receiver<BusEvent>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         loop {
@@ -36,8 +36,8 @@ impl Listener {
             };
             match next {
                 None => return,
-                Some(Heard::Missed) => self.rooms.note_all_missed(),
-                Some(Heard::Notice { notice, own }) => self.hear(notice, own),
+                Some(BusEvent::Missed) => self.rooms.note_all_missed(),
+                Some(BusEvent::Notice { notice, own }) => self.hear(notice, own),
             }
         }
     }

@@ -247,7 +247,7 @@ impl Rooms {
         match notice {
             Notice::Sequenced(sequenced) => self.hear_sequenced(&room, sequenced),
             Notice::Void { seq, message, .. } => {
-                room.take_off(Input::HeardVoid(*seq, *message));
+                room.take_off(Input::VoidedElsewhere(*seq, *message));
             }
             Notice::Stored { tenant, conversation, seq } => {
                 let heard = room.handle(Input::HeardStored(*seq), |_, command| command);
@@ -265,13 +265,14 @@ impl Rooms {
     }
 
     fn hear_sequenced(&self, room: &RoomHandle, sequenced: &Arc<Sequenced>) {
-        let heard = room.handle(Input::Heard(Arc::clone(sequenced)), |live, command| {
-            if let Command::Show { sequenced, gap } = command {
-                return (deliver(live, &sequenced, None, self.times.today()).0, gap);
-            }
-            let gap = if let Command::Fill(gap) = command { Some(gap) } else { None };
-            (FrameSinks::new(), gap)
-        });
+        let heard =
+            room.handle(Input::SequencedElsewhere(Arc::clone(sequenced)), |live, command| {
+                if let Command::Show { sequenced, gap } = command {
+                    return (deliver(live, &sequenced, None, self.times.today()).0, gap);
+                }
+                let gap = if let Command::Fill(gap) = command { Some(gap) } else { None };
+                (FrameSinks::new(), gap)
+            });
         let Ok((recipients, gap)) = heard else { return };
         for sink in recipients {
             sink.flush();

@@ -7,7 +7,7 @@ use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::{Author, EventKind, Seq, Visibility};
 use protocol::time::UnixMillis;
 
-use super::{Gap, Heard, Sequencer, TAIL_HELD_MAX, TAIL_MAX};
+use super::{Arrival, Gap, Sequencer, TAIL_HELD_MAX, TAIL_MAX};
 use crate::privacy::envelope::{Content, Envelope, Sequenced, Tag};
 use crate::privacy::gate::Below;
 
@@ -165,15 +165,15 @@ impl Sequencer {
 
     /// Takes a message to which the bus gave its number. `own`: this node is to store it. A message that is known under
     /// another number moves, unless the store has it there.
-    pub(super) fn hear(&mut self, sequenced: &Arc<Sequenced>, own: bool) -> Heard {
+    pub(super) fn hear(&mut self, sequenced: &Arc<Sequenced>, own: bool) -> Arrival {
         let seq = sequenced.seq();
         let known = self.find(sequenced.envelope().message()).map(|known| known.seq());
         let is_there = |at| at == seq || self.is_stored(at) && !self.elsewhere.contains(&at);
         if known.is_some_and(is_there) {
-            return Heard::Known;
+            return Arrival::Known;
         }
         if seq <= self.seq_last || known.is_some_and(|at| !own && at > seq) {
-            return Heard::Behind;
+            return Arrival::Behind;
         }
         let mut after = self.seq_last;
         if let Some(before) = known {
@@ -189,7 +189,7 @@ impl Sequencer {
         // Of another node's message it is not known whether that one stores it.
         let until = if own { Seq(seq.0.saturating_sub(1)) } else { seq };
         let gap = (after < until).then_some(Gap { after, until: Some(until) });
-        Heard::Newest { gap }
+        Arrival::Newest { gap }
     }
 
     /// Takes what the store has where something was missed or guessed. Whether it is to be shown: what memory let go of may

@@ -453,9 +453,9 @@ async fn what_standard_input_said_is_in_force_when_it_can_be_read_no_more() {
 }
 
 /// What systemd's end of the socket hears, word by word.
-struct Heard(UnixDatagram);
+struct NotifySocket(UnixDatagram);
 
-impl Heard {
+impl NotifySocket {
     fn bind(folder: &Path) -> (Self, PathBuf) {
         let path = folder.join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -482,7 +482,7 @@ impl Heard {
 #[test]
 fn systemd_hears_of_the_whole_life_and_a_hangup_never_ends_it() {
     let folder = TempDir::new().unwrap();
-    let (heard, path) = Heard::bind(folder.path());
+    let (heard, path) = NotifySocket::bind(folder.path());
     let mut command = serve(folder.path());
     grace(&mut command, "1500");
     command.args(["--drain-grace", "always"]);

@@ -28,14 +28,14 @@ pub(crate) struct Net {
 
 /// What a node is told.
 #[derive(Debug, Clone)]
-pub(crate) enum Heard {
+pub(crate) enum BusEvent {
     Sequenced { sequenced: Arc<Sequenced>, own: bool },
     Void { conversation: ConversationId, seq: Seq, message: MessageId },
     Stored { tenant: TenantId, conversation: ConversationId, seq: Seq },
     Missed,
 }
 
-impl Heard {
+impl BusEvent {
     fn conversation(&self) -> Option<ConversationId> {
         match self {
             Self::Sequenced { sequenced, .. } => Some(sequenced.envelope().conversation()),
@@ -77,7 +77,7 @@ enum Stage {
 impl World {
     // The bus.
 
-    fn tell(&mut self, heard: &Heard, from: usize, to_itself: bool) {
+    fn tell(&mut self, heard: &BusEvent, from: usize, to_itself: bool) {
         let Some(conversation) = heard.conversation() else { return };
         for node in 0..self.nodes.len() {
             let own = node == from;
@@ -89,7 +89,7 @@ impl World {
                 continue;
             }
             let mut heard = heard.clone();
-            if let Heard::Sequenced { own: mine, .. } = &mut heard {
+            if let BusEvent::Sequenced { own: mine, .. } = &mut heard {
                 *mine = own;
             }
             self.nodes[node].heard.push_back(heard);
@@ -103,7 +103,7 @@ impl World {
         }
         let (conversation, message) = (envelope.conversation(), envelope.message());
         let seq = sequenced.seq();
-        self.tell(&Heard::Void { conversation, seq, message }, node, false);
+        self.tell(&BusEvent::Void { conversation, seq, message }, node, false);
     }
 
     pub(crate) fn announce_stored(&mut self, node: usize, sequenced: &Sequenced) {
@@ -112,7 +112,7 @@ impl World {
         }
         let envelope = sequenced.envelope();
         let (tenant, conversation) = (envelope.tenant(), envelope.conversation());
-        self.tell(&Heard::Stored { tenant, conversation, seq: sequenced.seq() }, node, false);
+        self.tell(&BusEvent::Stored { tenant, conversation, seq: sequenced.seq() }, node, false);
     }
 
     /// A question reaches the bus.
@@ -136,7 +136,7 @@ impl World {
         let message = envelope.message();
         self.nodes[node].given.insert(message, seq);
         let sequenced = Arc::new(envelope.sequence(seq));
-        self.tell(&Heard::Sequenced { sequenced, own: false }, node, true);
+        self.tell(&BusEvent::Sequenced { sequenced, own: false }, node, true);
         let lost = self.faults && self.chance.one_in(12);
         self.counts.lost_answers += u32::from(lost);
         let given = if lost { Err(()) } else { Ok(seq) };
@@ -170,7 +170,7 @@ impl World {
         self.net.deaf = None;
         self.counts.missed += 1;
         for node in &mut self.nodes {
-            node.heard.push_back(Heard::Missed);
+            node.heard.push_back(BusEvent::Missed);
         }
     }
 
@@ -263,7 +263,7 @@ impl World {
     pub(crate) fn hear(&mut self, node: usize) {
         let Some(heard) = self.nodes[node].heard.pop_front() else { return };
         match heard {
-            Heard::Missed => {
+            BusEvent::Missed => {
                 let rooms = &self.nodes[node].rooms;
                 let all = rooms.iter().map(|(conversation, live)| {
                     let after = live.room.sequencer().tail_after();
@@ -273,18 +273,18 @@ impl World {
                     self.look_for(node, tenant, conversation, gap);
                 }
             }
-            Heard::Sequenced { sequenced, own: true } => self.hear_own(node, &sequenced),
-            Heard::Sequenced { sequenced, own: false } => self.hear_sequenced(node, &sequenced),
-            Heard::Void { conversation, seq, message } => {
+            BusEvent::Sequenced { sequenced, own: true } => self.hear_own(node, &sequenced),
+            BusEvent::Sequenced { sequenced, own: false } => self.hear_sequenced(node, &sequenced),
+            BusEvent::Void { conversation, seq, message } => {
                 self.counts.voids_heard += 1;
                 let Some(live) = self.nodes[node].rooms.get(&conversation) else { return };
                 let at = (node, conversation, live.serial);
                 if !self.has(Planted::VoidIgnored) {
-                    self.take_off(at, Input::HeardVoid(seq, message));
+                    self.take_off(at, Input::VoidedElsewhere(seq, message));
                 }
                 self.check_void(node, conversation, (seq, message));
             }
-            Heard::Stored { tenant, conversation, seq } => {
+            BusEvent::Stored { tenant, conversation, seq } => {
                 let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };
                 let heard = live.room.sequencer_mut().handle(Input::HeardStored(seq));
                 if let Command::Fill(gap) = heard {
@@ -332,7 +332,8 @@ impl World {
     fn hear_sequenced(&mut self, node: usize, sequenced: &Arc<Sequenced>) {
         let conversation = sequenced.envelope().conversation();
         let Some(live) = self.nodes[node].rooms.get_mut(&conversation) else { return };
-        let heard = live.room.sequencer_mut().handle(Input::Heard(Arc::clone(sequenced)));
+        let heard =
+            live.room.sequencer_mut().handle(Input::SequencedElsewhere(Arc::clone(sequenced)));
         let gap = match heard {
             Command::Show { sequenced, gap } => {
                 self.deliver(node, &sequenced, None);

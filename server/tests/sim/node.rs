@@ -20,7 +20,7 @@ use crate::disk::{Write, WriteOutcome};
 use crate::faults::Planted;
 use crate::lanes::{Attempt, Kept, Sender};
 use crate::line::{Conn, Down, connection};
-use crate::net::{Asking, Heard, Question};
+use crate::net::{Asking, BusEvent, Question};
 use crate::speak::{item_of, message_of};
 use crate::world::World;
 
@@ -54,7 +54,7 @@ pub(crate) struct Node {
     /// The newest number that the bus gave to each message that this node asked for.
     pub(crate) given: BTreeMap<MessageId, Seq>,
     /// What the bus told this node, in order.
-    pub(crate) heard: VecDeque<Heard>,
+    pub(crate) heard: VecDeque<BusEvent>,
 }
 
 /// One message's way through a node, from "said" to its answer.

@@ -12,7 +12,7 @@ use redis::{Client, Msg, RedisError, RedisResult};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{ANSWER_MAX, Wires, channel};
-use crate::bus::Heard;
+use crate::bus::BusEvent;
 use crate::metrics::{BusOp, Metrics};
 
 /// Between two looks whether the connection still answers, where nothing else tells.
@@ -106,14 +106,14 @@ impl Ears {
         self: Arc<Self>,
         client: Client,
         wires: Arc<Wires>,
-        heard: mpsc::Sender<Heard>,
+        heard: mpsc::Sender<BusEvent>,
         metrics: Arc<Metrics>,
     ) {
         let mut was_up = false;
         while !heard.is_closed() {
             let lost = match self.connect(&client).await {
                 Ok((sink, stream)) => {
-                    if was_up && heard.send(Heard::Missed).await.is_err() {
+                    if was_up && heard.send(BusEvent::Missed).await.is_err() {
                         return;
                     }
                     was_up = true;
@@ -159,7 +159,7 @@ impl Ears {
         mut sink: PubSubSink,
         mut stream: PubSubStream,
         wires: &Wires,
-        heard: &mpsc::Sender<Heard>,
+        heard: &mpsc::Sender<BusEvent>,
     ) -> RedisResult<()> {
         let mut ping = tokio::time::interval(PING_EVERY);
         loop {
@@ -205,7 +205,7 @@ async fn tell(sink: &mut PubSubSink, change: Change) -> RedisResult<()> {
     Ok(())
 }
 
-fn read(wires: &Wires, message: &Msg) -> Option<Heard> {
+fn read(wires: &Wires, message: &Msg) -> Option<BusEvent> {
     let notice = wires.read(message.get_channel_name(), message.get_payload_bytes());
     if notice.is_none() && !wires.is_own(message.get_payload_bytes()) {
         tracing::debug!("something passed on the bus that this node cannot read");

@@ -198,7 +198,7 @@ async fn a_redis_that_was_started_anew_goes_on_above_the_floor_and_nodes_are_tol
     assert_eq!(node.bus.sequence(&envelope(2, "while away"), Seq(1)).await, Err(BusError));
     assert!(!node.bus.healthy());
     redis.restart();
-    assert_eq!(node.heard.recv().await, Some(Heard::Missed));
+    assert_eq!(node.heard.recv().await, Some(BusEvent::Missed));
     // The counter and the function are gone with the old one.
     let seq = loop {
         if let Ok(seq) = node.bus.sequence(&envelope(3, "after"), Seq(1)).await {

@@ -209,7 +209,7 @@ impl Nodes {
         Self { _folder: folder, store, keys, world, end }
     }
 
-    fn hub(&self, (bus, received): (impl Bus + 'static, mpsc::Receiver<Heard>)) -> Arc<Hub> {
+    fn hub(&self, (bus, received): (impl Bus + 'static, mpsc::Receiver<BusEvent>)) -> Arc<Hub> {
         let config = HubConfig {
             routing: RoutingConfig::default(),
             visitor_grace_ms: 1_000,
@@ -227,7 +227,7 @@ impl Nodes {
         hub
     }
 
-    async fn redis(&self, redis: &Redis) -> (RedisBus, mpsc::Receiver<Heard>) {
+    async fn redis(&self, redis: &Redis) -> (RedisBus, mpsc::Receiver<BusEvent>) {
         let keys = Arc::clone(&self.keys);
         RedisBus::connect(&redis.config(), keys, Arc::new(SystemClock)).await.unwrap()
     }

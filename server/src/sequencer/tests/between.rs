@@ -18,7 +18,7 @@ fn own(room: &mut Sequencer, number: u64, seq: u64) -> Arc<Sequenced> {
 
 /// Another node's.
 fn heard(room: &mut Sequencer, number: u64, seq: u64) -> Command {
-    room.handle(Input::Heard(sequenced(number, seq, number)))
+    room.handle(Input::SequencedElsewhere(sequenced(number, seq, number)))
 }
 
 fn shows(room: &Sequencer) -> Vec<(u64, MessageId)> {
@@ -55,7 +55,7 @@ fn what_the_store_does_not_have_in_time_leaves_the_screens_and_what_it_has_stays
     assert!(matches!(room.handle(Input::Unfound(ALL)), Command::Nothing));
     assert_eq!(shows(&room), [(1, id(1)), (3, id(3))]);
     // Two nodes got one number for one message, and one of them could not store it.
-    assert!(matches!(room.handle(Input::HeardVoid(Seq(3), id(3))), Command::Nothing));
+    assert!(matches!(room.handle(Input::VoidedElsewhere(Seq(3), id(3))), Command::Nothing));
     assert_eq!(shows(&room), [(1, id(1)), (3, id(3))]);
 }
 
@@ -113,7 +113,7 @@ fn a_message_that_moved_to_another_nodes_number_goes_back_where_this_nodes_was_s
     assert!(matches!(settled, Command::Settle { acked: Acked { seq: Seq(1), .. }, .. }));
     assert_eq!(shows(&room), [(1, id(7))]);
     assert!(matches!(heard(&mut room, 7, 3), Command::Nothing), "the store has it for good");
-    assert!(matches!(room.handle(Input::HeardVoid(Seq(2), id(7))), Command::Nothing));
+    assert!(matches!(room.handle(Input::VoidedElsewhere(Seq(2), id(7))), Command::Nothing));
     assert_eq!(shows(&room), [(1, id(7))]);
 }
 
