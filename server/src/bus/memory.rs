@@ -48,7 +48,7 @@ pub struct MemoryNet(Arc<Mutex<Net>>);
 #[derive(Debug, Default)]
 struct Net {
     numbers: HashMap<ConversationId, Seq>,
-    nodes: Vec<Ears>,
+    nodes: Vec<Subscriber>,
     away: bool,
     /// So many questions go unanswered yet.
     fails: u32,
@@ -58,21 +58,21 @@ struct Net {
 }
 
 #[derive(Debug)]
-struct Ears {
+struct Subscriber {
     heard: mpsc::Sender<BusEvent>,
     follows: HashMap<ConversationId, usize>,
 }
 
 impl Net {
     fn tell(&mut self, notice: &Notice, from: usize, to_itself: bool) {
-        for (node, ears) in self.nodes.iter().enumerate() {
+        for (node, subscriber) in self.nodes.iter().enumerate() {
             let own = node == from;
             let hears =
-                ears.follows.contains_key(&notice.conversation()) && self.deaf != Some(node);
+                subscriber.follows.contains_key(&notice.conversation()) && self.deaf != Some(node);
             if hears && (to_itself || !own) {
                 let heard = BusEvent::Notice { notice: notice.clone(), own };
                 // A full channel drops, as Redis does; whoever took it out again has stopped.
-                let _dropped = ears.heard.try_send(heard);
+                let _dropped = subscriber.heard.try_send(heard);
             }
         }
     }
@@ -83,7 +83,7 @@ impl MemoryNet {
     pub fn join(&self) -> (MemoryNode, mpsc::Receiver<BusEvent>) {
         let (heard, hears) = mpsc::channel(BUS_EVENTS_MAX);
         let mut net = self.0.lock();
-        net.nodes.push(Ears { heard, follows: HashMap::new() });
+        net.nodes.push(Subscriber { heard, follows: HashMap::new() });
         (MemoryNode { net: self.clone(), node: net.nodes.len() - 1 }, hears)
     }
 
@@ -92,8 +92,8 @@ impl MemoryNet {
         let mut net = self.0.lock();
         net.away = away;
         if !away {
-            for ears in &net.nodes {
-                let _dropped = ears.heard.try_send(BusEvent::Missed);
+            for subscriber in &net.nodes {
+                let _dropped = subscriber.heard.try_send(BusEvent::Missed);
             }
         }
     }
@@ -132,7 +132,7 @@ impl MemoryNet {
     /// Whether a node follows a conversation.
     pub fn follows(&self, node: usize, conversation: ConversationId) -> bool {
         let net = self.0.lock();
-        net.nodes.get(node).is_some_and(|ears| ears.follows.contains_key(&conversation))
+        net.nodes.get(node).is_some_and(|subscriber| subscriber.follows.contains_key(&conversation))
     }
 
     /// Forgets every counter, as a Redis does that was started anew.
@@ -182,18 +182,18 @@ impl Bus for MemoryNode {
     }
 
     async fn follow(&self, conversation: ConversationId) {
-        if let Some(ears) = self.net.0.lock().nodes.get_mut(self.node) {
-            *ears.follows.entry(conversation).or_default() += 1;
+        if let Some(subscriber) = self.net.0.lock().nodes.get_mut(self.node) {
+            *subscriber.follows.entry(conversation).or_default() += 1;
         }
     }
 
     fn unfollow(&self, conversation: ConversationId) {
-        if let Some(ears) = self.net.0.lock().nodes.get_mut(self.node)
-            && let Some(times) = ears.follows.get_mut(&conversation)
+        if let Some(subscriber) = self.net.0.lock().nodes.get_mut(self.node)
+            && let Some(times) = subscriber.follows.get_mut(&conversation)
         {
             *times -= 1;
             if *times == 0 {
-                ears.follows.remove(&conversation);
+                subscriber.follows.remove(&conversation);
             }
         }
     }

@@ -8,7 +8,7 @@
 //! decimal (0: none), a space, the sender's node (16 bytes), the day of the key (2 bytes), and the
 //! sealed payload. Id in braces: on a cluster both live on one primary.
 
-mod ears;
+mod subscriber;
 mod start;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,8 +27,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use self::ears::Ears;
 pub use self::start::StartError;
+use self::subscriber::Subscriber;
 use super::{BUS_EVENTS_MAX, Bus, BusError, BusEvent, Notice, payload};
 use crate::clock::Clock;
 use crate::metrics::{BusOp, Metrics};
@@ -69,7 +69,7 @@ pub struct RedisBus {
     calls: ConnectionManager,
     notices: mpsc::Sender<Notice>,
     wires: Arc<Wires>,
-    ears: Arc<Ears>,
+    subscriber: Arc<Subscriber>,
     /// Whether the last sequence number was given: a change is logged, not each failure.
     gives: AtomicBool,
     metrics: Arc<Metrics>,
@@ -127,17 +127,17 @@ impl RedisBus {
         load_function(&mut calls).await.map_err(StartError::Function)?;
         let wires = Arc::new(Wires { node: *Uuid::new_v4().as_bytes(), sealer, clock });
         let (heard, hears) = mpsc::channel(BUS_EVENTS_MAX);
-        let ears = Arc::new(Ears::default());
+        let subscriber = Arc::new(Subscriber::default());
         let (of, counted) = (Arc::clone(&wires), Arc::clone(&metrics));
-        let listening = Arc::clone(&ears).listen(client, of, heard, counted);
+        let listening = Arc::clone(&subscriber).listen(client, of, heard, counted);
         let listening = tasks::spawn("bus: listening", listening);
         let (notices, waiting) = mpsc::channel(NOTICES_MAX);
         let telling = tell(calls.clone(), Arc::clone(&wires), waiting, Arc::clone(&metrics));
         let telling = tasks::spawn("bus: telling", telling);
         let gives = AtomicBool::new(true);
         let tasks = [listening, telling];
-        let bus = Self { calls, notices, wires, ears, gives, metrics, tasks };
-        if bus.ears.connected().await { Ok((bus, hears)) } else { Err(StartError::Deaf) }
+        let bus = Self { calls, notices, wires, subscriber, gives, metrics, tasks };
+        if bus.subscriber.connected().await { Ok((bus, hears)) } else { Err(StartError::Deaf) }
     }
 
     async fn ask(&self, envelope: &Envelope, floor: Seq) -> Result<Seq, AskError> {
@@ -208,15 +208,15 @@ impl Bus for RedisBus {
     }
 
     async fn follow(&self, conversation: ConversationId) {
-        self.ears.follow(conversation).await;
+        self.subscriber.follow(conversation).await;
     }
 
     fn unfollow(&self, conversation: ConversationId) {
-        self.ears.unfollow(conversation);
+        self.subscriber.unfollow(conversation);
     }
 
     fn healthy(&self) -> bool {
-        self.ears.is_up() && self.gives.load(Ordering::Relaxed)
+        self.subscriber.is_up() && self.gives.load(Ordering::Relaxed)
     }
 }
 

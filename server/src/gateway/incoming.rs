@@ -38,7 +38,7 @@ pub(super) enum Came<'a> {
 }
 
 /// Who hears what came.
-pub(super) struct Ears<'a> {
+pub(super) struct ReadContext<'a> {
     /// Bytes of a frame, and of a message.
     pub(super) bytes_max: usize,
     /// Bytes of a message in one frame that is passed over instead of ending the connection.
@@ -52,7 +52,7 @@ pub(super) struct Ears<'a> {
 impl Incoming {
     /// Takes bytes in, and hands over the messages that are whole with them. After anything but [`Went::On`]
     /// nothing more is to be read.
-    pub(super) fn take(&mut self, bytes: &mut [u8], mut ears: Ears<'_>) -> Went {
+    pub(super) fn take(&mut self, bytes: &mut [u8], mut context: ReadContext<'_>) -> Went {
         let (mut begun, mut parser, mut passed_over) = match self.0.take() {
             None => (Vec::new(), None, 0),
             Some(waiting) => (waiting.begun, waiting.parser, waiting.passed_over),
@@ -67,7 +67,7 @@ impl Incoming {
             begun.extend_from_slice(bytes);
             begun.as_mut_slice()
         };
-        let (used, went) = ears.frames(all, &mut parser, &mut passed_over);
+        let (used, went) = context.frames(all, &mut parser, &mut passed_over);
         let rest = all.get(used..).unwrap_or_default();
         if went == Went::On && !(rest.is_empty() && parser.is_none() && passed_over == 0) {
             if fresh {
@@ -81,7 +81,7 @@ impl Incoming {
     }
 }
 
-impl Ears<'_> {
+impl ReadContext<'_> {
     /// Goes through the whole frames; how far they reach.
     fn frames(
         &mut self,
@@ -192,8 +192,8 @@ mod tests {
                 }
             };
             let (answer, bytes_max) = (&mut heard.answer, BYTES_MAX);
-            let ears = Ears { bytes_max, refused_bytes_max, answer, hear: &mut hear };
-            let went = incoming.take(&mut piece.to_vec(), ears);
+            let context = ReadContext { bytes_max, refused_bytes_max, answer, hear: &mut hear };
+            let went = incoming.take(&mut piece.to_vec(), context);
             heard.went = Some(went);
             if went != Went::On {
                 break;

@@ -58,7 +58,7 @@ impl Redis {
         self.server = Self::spawn(self.port, self.folder.path(), &[]);
     }
 
-    /// It stands still, with all its lines open, or goes on.
+    /// It stands still, with all its connections open, or goes on.
     pub(crate) fn pause(&self, paused: bool) {
         let signal = if paused { "-STOP" } else { "-CONT" };
         let sent = Command::new("kill").args([signal, &self.server.id().to_string()]).status();

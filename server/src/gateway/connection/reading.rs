@@ -11,7 +11,7 @@ use protocol::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, REFUSED_BYTES_MAX};
 use protocol::reject::{CloseCode, Reject, RejectCode};
 
 use super::Connection;
-use crate::gateway::incoming::{Came, Ears};
+use crate::gateway::incoming::{Came, ReadContext};
 use crate::gateway::websocket::{Went, has_several};
 use crate::hub::{FrameSink, cork, tally};
 use crate::metrics::Throttle;
@@ -43,11 +43,12 @@ impl Connection {
             }
             Came::TooLong { beginning } => self.too_long(encoding, beginning),
         };
-        let ears = Ears { bytes_max, refused_bytes_max, answer: &mut answer, hear: &mut hear };
+        let context =
+            ReadContext { bytes_max, refused_bytes_max, answer: &mut answer, hear: &mut hear };
         let went = if has_several(bytes) {
-            cork::one_read(|| incoming.take(bytes, ears))
+            cork::one_read(|| incoming.take(bytes, context))
         } else {
-            incoming.take(bytes, ears)
+            incoming.take(bytes, context)
         };
         self.incoming = incoming;
         if !answer.is_empty() {

@@ -1,4 +1,4 @@
-//! What this node follows, and the connection on which it hears of it.
+//! The subscriber: what this node follows, and the connection on which it hears of it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const CONNECT_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
-pub(super) struct Ears {
+pub(super) struct Subscriber {
     followed: Mutex<Followed>,
     changed: Notify,
 }
@@ -62,7 +62,7 @@ impl Followed {
     }
 }
 
-impl Ears {
+impl Subscriber {
     pub(super) fn is_up(&self) -> bool {
         self.followed.lock().up
     }
@@ -85,7 +85,7 @@ impl Ears {
             followed.wait()
         };
         self.changed.notify_one();
-        // Dropped unanswered: the line broke, and what is missed will be told.
+        // Dropped unanswered: the connection broke, and what is missed will be told.
         let _told_or_late = tokio::time::timeout(ANSWER_MAX, told).await;
     }
 
