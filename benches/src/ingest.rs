@@ -22,7 +22,9 @@ fn of(meter: &mut impl Meter, case: &'static str, world: fn() -> World, text: &'
         let world = world();
         move || {
             let said = said(7, black_box(text));
-            black_box(ingest(said, Author::Visitor, &world.ground(), NOW).expect("it may be said"));
+            black_box(
+                ingest(said, Author::Visitor, &world.context(), NOW).expect("it may be said"),
+            );
         }
     });
 }

@@ -1,4 +1,4 @@
-//! One website and its people, and what they say: the ground under every case.
+//! One website and its people, and what they say: the world of every case.
 //!
 //! Lives here: ids, a moment, texts of a hundred bytes, messages by number. Not here: anything that is measured.
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use livehelp::channel::Channel;
 use livehelp::privacy::envelope::{Envelope, Flags, Sequenced};
-use livehelp::privacy::ingest::{Ground, Said, ingest};
+use livehelp::privacy::ingest::{IngestContext, Said, ingest};
 use livehelp::privacy::policy::{Plan, SiteEvent, SiteTimeline};
 use livehelp::privacy::redact::Redactor;
 use protocol::ids::{ConversationId, MessageId, SiteId, TenantId, VisitorId};
@@ -63,8 +63,8 @@ impl World {
     }
 
     /// Where it is said.
-    pub fn ground(&self) -> Ground<'_> {
-        Ground {
+    pub fn context(&self) -> IngestContext<'_> {
+        IngestContext {
             tenant: TENANT,
             site: SITE,
             subject: VISITOR,
@@ -78,7 +78,7 @@ impl World {
     /// The visitor's message with this number in this conversation. Its author has seen all before it.
     pub fn envelope(&self, conversation: ConversationId, number: u64) -> Envelope {
         let said = Said { conversation, ..said(number, WORDS) };
-        ingest(said, Author::Visitor, &self.ground(), NOW).expect("this may be said")
+        ingest(said, Author::Visitor, &self.context(), NOW).expect("this may be said")
     }
 
     /// The same with its sequence number.
@@ -133,7 +133,7 @@ mod tests {
     fn numbers_are_kept_and_a_card_is_hidden() {
         let plain = World::default();
         let kept = |world: &World, text| {
-            let envelope = ingest(said(1, text), Author::Visitor, &world.ground(), NOW).unwrap();
+            let envelope = ingest(said(1, text), Author::Visitor, &world.context(), NOW).unwrap();
             envelope.kept_of(&Body::Text(Text::new(text)))
         };
         for text in [WORDS, NUMBERS] {

@@ -53,9 +53,9 @@ impl EventMessages {
         let Ok((room, site, visitor)) = found else { return };
         let Ok(site) = self.sites.get(tenant, site).await else { return };
         let now = self.times.record_time();
-        let ground = site.wordless_ground(visitor);
+        let context = site.wordless_context(visitor);
         let id = message_id(now);
-        if let Some(envelope) = event(&ground, conversation, id, kind, agent, now) {
+        if let Some(envelope) = event(&context, conversation, id, kind, agent, now) {
             let untold = move |reject: &Reject| {
                 tracing::warn!(conversation_id = %conversation, reject_code = reject.code.word(), "an event message was not stored");
             };

@@ -9,7 +9,7 @@ use crate::channel::Channel;
 use crate::keys::notice_hash;
 use crate::privacy::consent::{NoticeHash, Notices, notice_shown};
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::Ground;
+use crate::privacy::ingest::IngestContext;
 use crate::privacy::redact::Redactor;
 use crate::store::SiteRow;
 use crate::tasks::{self, Undone};
@@ -115,19 +115,19 @@ impl Site {
     ///
     /// # Errors
     /// As [`Site::redactor`].
-    pub(super) fn ground(
+    pub(super) fn context(
         &self,
         subject: VisitorId,
         flags: Flags,
         channel: Channel,
-    ) -> Result<Ground<'_>, Reject> {
+    ) -> Result<IngestContext<'_>, Reject> {
         let redactor = self.redactor()?;
-        Ok(Ground { redactor, flags, channel, ..self.wordless_ground(subject) })
+        Ok(IngestContext { redactor, flags, channel, ..self.wordless_context(subject) })
     }
 
     /// The same for an event message, which has no words of anybody.
-    pub(super) fn wordless_ground(&self, subject: VisitorId) -> Ground<'_> {
-        Ground {
+    pub(super) fn wordless_context(&self, subject: VisitorId) -> IngestContext<'_> {
+        IngestContext {
             tenant: self.row.tenant,
             site: self.row.site,
             subject,

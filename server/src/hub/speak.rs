@@ -77,8 +77,8 @@ impl Messages {
         traces::reached(trace.as_ref(), "read");
         let (at, today) = self.times.at(since);
         let decided = permit(speaker.who.into(), said, visitor, &standing).and_then(|refusal| {
-            let ground = site.ground(visitor, standing.signals, standing.channel)?;
-            let envelope = ingest(said.clone(), speaker.author(), &ground, at)?;
+            let context = site.context(visitor, standing.signals, standing.channel)?;
+            let envelope = ingest(said.clone(), speaker.author(), &context, at)?;
             Ok((refusal, envelope))
         });
         traces::reached(trace.as_ref(), "authorise");
@@ -232,11 +232,11 @@ pub(super) async fn take_in(
 ) -> Result<Envelope, Reject> {
     let (signals, channel) = (standing.signals, standing.channel);
     if !site.redactor()?.takes_long(said.text()) {
-        return ingest(said, author, &site.ground(visitor, signals, channel)?, now);
+        return ingest(said, author, &site.context(visitor, signals, channel)?, now);
     }
     let said = said.into_owned();
     let work =
-        move |site: &Site| ingest(said, author, &site.ground(visitor, signals, channel)?, now);
+        move |site: &Site| ingest(said, author, &site.context(visitor, signals, channel)?, now);
     site.mask(work).await
 }
 

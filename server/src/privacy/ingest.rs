@@ -49,7 +49,7 @@ impl Said<'_> {
 
 /// Where it is said: everything that decides, looked up before.
 #[derive(Debug, Clone, Copy)]
-pub struct Ground<'a> {
+pub struct IngestContext<'a> {
     pub tenant: TenantId,
     pub site: SiteId,
     /// The conversation's visitor.
@@ -61,7 +61,7 @@ pub struct Ground<'a> {
     pub channel: Channel,
 }
 
-impl Ground<'_> {
+impl IngestContext<'_> {
     fn open(&self) -> Result<(), Reject> {
         match self.timeline.closed_at() {
             Some(_) => Err(Reject::new(RejectCode::SiteClosed, "this site is closed")),
@@ -92,10 +92,10 @@ impl Ground<'_> {
 pub fn ingest(
     said: Said<'_>,
     author: Author,
-    ground: &Ground<'_>,
+    context: &IngestContext<'_>,
     now: UnixMillis,
 ) -> Result<Envelope, Reject> {
-    ground.open()?;
+    context.open()?;
     if !said.message.is_v7() {
         return Err(Reject::new(RejectCode::Invalid, "message: its id must be a version 7 UUID"));
     }
@@ -111,16 +111,16 @@ pub fn ingest(
         Body::Text(text) => text,
         Body::Event { .. } => return Err(not_yours()),
     };
-    let content = Content::Text(words(text.expose(), ground.redactor)?);
+    let content = Content::Text(words(text.expose(), context.redactor)?);
     let class = match (said.visibility, author) {
         (Visibility::Agents, _) => RetentionClass::AgentNote,
-        (Visibility::Everyone, Author::Visitor) if ground.channel.is_offline_message() => {
+        (Visibility::Everyone, Author::Visitor) if context.channel.is_offline_message() => {
             RetentionClass::OfflineMessage
         }
         (Visibility::Everyone, _) => RetentionClass::Transcript,
     };
     Ok(Envelope::new(Parts {
-        tag: ground.tag(class, now),
+        tag: context.tag(class, now),
         conversation: said.conversation,
         message: said.message,
         author,
@@ -134,18 +134,18 @@ pub fn ingest(
 /// An event message, tagged like everything else. `None` if the message's id, made by the server,
 /// is not of version 7, or the site is closed and takes in nothing more.
 pub fn event(
-    ground: &Ground<'_>,
+    context: &IngestContext<'_>,
     conversation: ConversationId,
     message: MessageId,
     event: EventKind,
     agent: Option<AgentId>,
     now: UnixMillis,
 ) -> Option<Envelope> {
-    if !message.is_v7() || ground.open().is_err() {
+    if !message.is_v7() || context.open().is_err() {
         return None;
     }
     Some(Envelope::new(Parts {
-        tag: ground.tag(RetentionClass::Transcript, now),
+        tag: context.tag(RetentionClass::Transcript, now),
         conversation,
         message,
         author: Author::System,
@@ -326,8 +326,8 @@ mod tests {
             Self { timeline, redactor: Redactor::default(), channel: Channel::Widget }
         }
 
-        fn ground(&self) -> Ground<'_> {
-            Ground {
+        fn context(&self) -> IngestContext<'_> {
+            IngestContext {
                 tenant: TenantId::from_bytes([1; 16]),
                 site: SiteId::from_bytes([2; 16]),
                 subject: VisitorId::from_bytes([3; 16]),
@@ -339,7 +339,7 @@ mod tests {
         }
 
         fn ingest(&self, said: Said<'_>, author: Author) -> Result<Envelope, Reject> {
-            ingest(said, author, &self.ground(), NOW)
+            ingest(said, author, &self.context(), NOW)
         }
 
         fn refused(&self, said: Said<'_>, author: Author) -> RejectCode {
@@ -466,7 +466,7 @@ mod tests {
         place.timeline.push(NOW, SiteEvent::Closed);
         assert_eq!(place.refused(said("hello"), Author::Visitor), RejectCode::SiteClosed);
         let line = |place: &Place| {
-            event(&place.ground(), CONVERSATION, v7(2), EventKind::Closed, None, NOW)
+            event(&place.context(), CONVERSATION, v7(2), EventKind::Closed, None, NOW)
         };
         assert_eq!(line(&place), None);
         place.timeline.push(NOW, SiteEvent::Reopened);
@@ -508,9 +508,9 @@ mod tests {
     #[test]
     fn a_restricted_record_is_hidden_at_every_door() {
         let place = Place::new();
-        let ground = Ground { flags: Flags(Flags::RESTRICTED), ..place.ground() };
+        let context = IngestContext { flags: Flags(Flags::RESTRICTED), ..place.context() };
         let sequenced =
-            ingest(said("hello"), Author::Visitor, &ground, NOW).unwrap().sequence(Seq(1));
+            ingest(said("hello"), Author::Visitor, &context, NOW).unwrap().sequence(Seq(1));
         assert!(sequenced.shown(&ReadGrant::fan_out(Reader::Agents, NOW.day())).is_none());
     }
 

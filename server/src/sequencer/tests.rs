@@ -10,7 +10,7 @@ use protocol::time::UnixMillis;
 use super::*;
 use crate::channel::Channel;
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::{Ground, Said, ingest};
+use crate::privacy::ingest::{IngestContext, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 
@@ -44,7 +44,7 @@ fn with_words(number: u64, words: &str) -> Envelope {
 
 fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope {
     let timeline = SiteTimeline::new(UnixMillis(0), Plan::Team);
-    let ground = Ground {
+    let context = IngestContext {
         tenant: TENANT,
         site: SITE,
         subject: VISITOR,
@@ -60,7 +60,7 @@ fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope 
         body: Body::Text(Text::new(words)),
         visibility: Visibility::Everyone,
     };
-    ingest(said, Author::Visitor, &ground, START.plus_ms(after_ms)).unwrap()
+    ingest(said, Author::Visitor, &context, START.plus_ms(after_ms)).unwrap()
 }
 
 fn sequenced(number: u64, seq: u64, after_ms: u64) -> Arc<Sequenced> {

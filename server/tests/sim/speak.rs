@@ -5,7 +5,7 @@ use std::sync::Arc;
 use livehelp::channel::Channel;
 use livehelp::privacy::envelope::{Flags, Sequenced};
 use livehelp::privacy::gate::{ReadGrant, Reader};
-use livehelp::privacy::ingest::{Ground, Said, event, ingest};
+use livehelp::privacy::ingest::{IngestContext, Said, event, ingest};
 use livehelp::sequencer::{Refusal, Submission};
 use protocol::conversation::ConversationState;
 use protocol::ids::{AgentId, ConversationId, MessageId};
@@ -44,7 +44,7 @@ impl World {
         let body = Body::Text(Text::new(text.as_str()));
         let said = Said { conversation, message, seen_seq: seen, body, visibility };
         let (id, redactor) = (&self.tenants[tenant], &self.tenants[tenant].redactor);
-        let ground = Ground {
+        let context = IngestContext {
             tenant: id.id,
             site: id.site,
             subject: header.visitor,
@@ -53,7 +53,7 @@ impl World {
             flags: Flags::default(),
             channel: header.standing.channel,
         };
-        let Ok(envelope) = ingest(said, author, &ground, self.record_time()) else {
+        let Ok(envelope) = ingest(said, author, &context, self.record_time()) else {
             return refuse(self);
         };
         let node = self.wires.get(&conn).map_or(0, |wire| wire.node);
@@ -96,7 +96,7 @@ impl World {
         let message = self.message_id();
         let Some(header) = self.server.headers.get(&conversation) else { return };
         let tenant = &self.tenants[header.tenant];
-        let ground = Ground {
+        let context = IngestContext {
             tenant: tenant.id,
             site: tenant.site,
             subject: header.visitor,
@@ -105,7 +105,8 @@ impl World {
             flags: Flags::default(),
             channel: Channel::Widget,
         };
-        let Some(envelope) = event(&ground, conversation, message, kind, agent, self.record_time())
+        let Some(envelope) =
+            event(&context, conversation, message, kind, agent, self.record_time())
         else {
             return;
         };

@@ -35,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::{Ground, Said, ingest};
+use crate::privacy::ingest::{IngestContext, Said, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 use crate::store::sqlite::SqliteStore;
@@ -94,7 +94,7 @@ impl Live for FakeLive {
         let room = self.store.room(tenant, said.conversation, 0).await.unwrap().ok_or_else(gone)?;
         let site = self.store.site(tenant, room.header.site).await.unwrap().unwrap();
         let redactor = Redactor::new(&site.settings.redaction_patterns).unwrap();
-        let ground = Ground {
+        let context = IngestContext {
             tenant,
             site: site.site,
             subject: room.header.visitor,
@@ -105,7 +105,7 @@ impl Live for FakeLive {
         };
         let known =
             self.store.message(tenant, said.conversation, said.message, Seq(0)).await.unwrap();
-        let envelope = ingest(said, author, &ground, self.clock.now())?;
+        let envelope = ingest(said, author, &context, self.clock.now())?;
         if let Some(known) = known {
             let same = known.envelope().says_the_same(&envelope);
             let conflict = Reject::new(RejectCode::Conflict, "another content");
