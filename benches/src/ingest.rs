@@ -6,7 +6,7 @@ use livehelp::privacy::ingest::ingest;
 use protocol::message::Author;
 
 use crate::meter::{Case, Meter};
-use crate::world::{CARD, NOW, NUMBERS, WORDS, World, said};
+use crate::world::{CARD, NOW, NUMBERS, WORDS, World, new_message};
 
 /// Measures a message of a hundred bytes: without a digit, with numbers that are kept, with a card that is
 /// hidden, and at a site with four patterns of its own.
@@ -21,9 +21,10 @@ fn of(meter: &mut impl Meter, case: &'static str, world: fn() -> World, text: &'
     meter.repeat(Case::new(case), || {
         let world = world();
         move || {
-            let said = said(7, black_box(text));
+            let new_message = new_message(7, black_box(text));
             black_box(
-                ingest(said, Author::Visitor, &world.context(), NOW).expect("it may be said"),
+                ingest(new_message, Author::Visitor, &world.context(), NOW)
+                    .expect("it may be said"),
             );
         }
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use livehelp::channel::Channel;
 use livehelp::privacy::envelope::{Envelope, Flags, Sequenced};
-use livehelp::privacy::ingest::{IngestContext, Said, ingest};
+use livehelp::privacy::ingest::{IngestContext, NewMessage, ingest};
 use livehelp::privacy::policy::{Plan, SiteEvent, SiteTimeline};
 use livehelp::privacy::redact::Redactor;
 use protocol::ids::{ConversationId, MessageId, SiteId, TenantId, VisitorId};
@@ -77,8 +77,8 @@ impl World {
 
     /// The visitor's message with this number in this conversation. Its author has seen all before it.
     pub fn envelope(&self, conversation: ConversationId, number: u64) -> Envelope {
-        let said = Said { conversation, ..said(number, WORDS) };
-        ingest(said, Author::Visitor, &self.context(), NOW).expect("this may be said")
+        let new_message = NewMessage { conversation, ..new_message(number, WORDS) };
+        ingest(new_message, Author::Visitor, &self.context(), NOW).expect("this may be said")
     }
 
     /// The same with its sequence number.
@@ -97,8 +97,8 @@ fn timeline() -> SiteTimeline {
 }
 
 /// What a visitor's frame asks to say, as their message with this number.
-pub fn said(number: u64, text: &str) -> Said<'_> {
-    Said {
+pub fn new_message(number: u64, text: &str) -> NewMessage<'_> {
+    NewMessage {
         conversation: CONVERSATION,
         message: message_id(number),
         seen_seq: Seq(number - 1),
@@ -133,7 +133,8 @@ mod tests {
     fn numbers_are_kept_and_a_card_is_hidden() {
         let plain = World::default();
         let kept = |world: &World, text| {
-            let envelope = ingest(said(1, text), Author::Visitor, &world.context(), NOW).unwrap();
+            let envelope =
+                ingest(new_message(1, text), Author::Visitor, &world.context(), NOW).unwrap();
             envelope.kept_of(&Body::Text(Text::new(text)))
         };
         for text in [WORDS, NUMBERS] {

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::hub::{Creation, Follow, RefusedOrigin};
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest::NewMessage;
 use crate::store::{Beside, Change, Retention, SiteRow, Store, StoreError, Transcript};
 use crate::sweep::ClockTrust;
 use crate::tasks::IdLocks;
@@ -206,7 +206,7 @@ pub trait Live: Send + Sync + std::fmt::Debug {
     async fn say(
         &self,
         principal: &Principal,
-        said: Said<'_>,
+        new_message: NewMessage<'_>,
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject>;
     /// Does this with a conversation.

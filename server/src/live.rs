@@ -12,7 +12,7 @@ use protocol::time::UnixMillis;
 use crate::api::{Act as Wanted, Live};
 use crate::auth::Principal;
 use crate::hub::{Act, Actor, Creation, Follow, Hub, RefusedOrigin};
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest::NewMessage;
 use crate::store::{Beside, SiteRow};
 
 /// The hub as REST sees it.
@@ -40,11 +40,11 @@ impl Live for LiveHub {
     async fn say(
         &self,
         principal: &Principal,
-        said: Said<'_>,
+        new_message: NewMessage<'_>,
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tenant, who) = who(principal)?;
-        self.0.messages().say_and_wait(tenant, who, said, beside).await
+        self.0.messages().say_and_wait(tenant, who, new_message, beside).await
     }
 
     async fn act(

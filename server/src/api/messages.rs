@@ -25,7 +25,7 @@ use crate::auth::Scope;
 use crate::http::head;
 use crate::privacy::envelope::Sequenced;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest;
 use crate::privacy::policy::{Purposes, SiteTimeline, evaluate};
 use crate::store::Sight;
 
@@ -291,7 +291,7 @@ async fn say(
     if !message.is_v7() {
         return Err(Problem::field("message_id", "It must be a version 7 UUID."));
     }
-    let said = Said {
+    let new_message = ingest::NewMessage {
         conversation,
         message,
         // A program has seen nothing: duplicates are looked for everywhere.
@@ -300,7 +300,7 @@ async fn say(
         visibility: new.visibility.unwrap_or(Visibility::Everyone),
     };
     let beside = keep.map(|keep| keep.beside(move |seq| Kept { message, seq }));
-    let (seq, _) = access.state.live.say(&access.principal, said, beside).await?;
+    let (seq, _) = access.state.live.say(&access.principal, new_message, beside).await?;
     Ok(Kept { message, seq })
 }
 

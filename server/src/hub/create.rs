@@ -24,7 +24,7 @@ use super::speaker::Actor;
 use super::tally;
 use crate::channel::Channel;
 use crate::privacy::envelope::Envelope;
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest::NewMessage;
 use crate::store::{SecretHash, Write};
 
 /// What is to begin.
@@ -97,16 +97,21 @@ impl Conversations {
         let promise = desk.state.lock().routing.site_availability(creation.site);
         standing.channel = Channel::of_widget(promise == SiteAvailability::Unavailable);
         let author = if creation.by_visitor { Author::Visitor } else { who.author() };
-        let said = Said {
+        let new_message = NewMessage {
             conversation: creation.conversation,
             message: creation.message,
             seen_seq: Seq(0),
             body: Body::Text(creation.text),
             visibility: Visibility::Everyone,
         };
-        let envelope =
-            take_in(&site, self.times.record_time(), said, author, (creation.visitor, &standing))
-                .await?;
+        let envelope = take_in(
+            &site,
+            self.times.record_time(),
+            new_message,
+            author,
+            (creation.visitor, &standing),
+        )
+        .await?;
         let seq = self.first_number(&envelope).await?;
         let sequenced = Arc::new(envelope.sequence(seq));
         let mut writes = vec![

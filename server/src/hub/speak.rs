@@ -33,7 +33,7 @@ use super::times::Times;
 use crate::bus::Bus;
 use crate::metrics::Metrics;
 use crate::privacy::envelope::Envelope;
-use crate::privacy::ingest::{Said, ingest};
+use crate::privacy::ingest::{NewMessage, ingest};
 use crate::sequencer::{Acked, Command, Input, Submission};
 use crate::store::{Beside, Store, StoreError};
 use crate::traces::{self, Trace};
@@ -62,35 +62,36 @@ impl Messages {
         speaker: &Speaker,
         watched: &Watched,
         request: RequestId,
-        said: &Said<'_>,
+        new_message: &NewMessage<'_>,
         since: Instant,
     ) -> Option<Result<(), Reject>> {
         let room = &watched.room;
         let (site, visitor) = room.with(|live| (live.site(), live.visitor())).ok()?;
         let site = self.sites.live(site)?;
-        let standing = self.desks.live(speaker.tenant)?.standing(said.conversation)?;
-        if site.redactor().is_ok_and(|masks| masks.takes_long(said.text())) {
+        let standing = self.desks.live(speaker.tenant)?.standing(new_message.conversation)?;
+        if site.redactor().is_ok_and(|masks| masks.takes_long(new_message.text())) {
             return None;
         }
         let slot = self.store.try_reserve().ok()?;
         let trace = traces::message(since);
         traces::reached(trace.as_ref(), "read");
         let (at, today) = self.times.at(since);
-        let decided = permit(speaker.who.into(), said, visitor, &standing).and_then(|refusal| {
-            let context = site.context(visitor, standing.signals, standing.channel)?;
-            let envelope = ingest(said.clone(), speaker.author(), &context, at)?;
-            Ok((refusal, envelope))
-        });
+        let decided =
+            permit(speaker.who.into(), new_message, visitor, &standing).and_then(|refusal| {
+                let context = site.context(visitor, standing.signals, standing.channel)?;
+                let envelope = ingest(new_message.clone(), speaker.author(), &context, at)?;
+                Ok((refusal, envelope))
+            });
         traces::reached(trace.as_ref(), "authorise");
         let (refusal, envelope) = match decided {
             Ok(decided) => decided,
             Err(reject) => {
-                end_trace(trace.as_ref(), speaker.who, said.conversation, Err(&reject));
+                end_trace(trace.as_ref(), speaker.who, new_message.conversation, Err(&reject));
                 return Some(Err(reject));
             }
         };
         self.assignment.note_sign(speaker.tenant, speaker.who.into(), &standing);
-        let kept = envelope.kept_of(&said.body);
+        let kept = envelope.kept_of(&new_message.body);
         let from = Some(speaker.sink.connection());
         let submission = Submission::new(envelope, refusal.is_none());
         let published = room.handle(Input::Submitted(submission), |live, command| {
@@ -104,7 +105,7 @@ impl Messages {
         });
         let published = published.ok()??;
         traces::reached(trace.as_ref(), "place");
-        let of = (said.conversation, trace.clone());
+        let of = (new_message.conversation, trace.clone());
         let answer = self.answer(speaker, request, since, kept, of);
         let (room, beside, by_bus) = (room.clone(), None, None);
         let pending = PendingWrite { room, slot, answer, from, since, beside, by_bus, trace };
@@ -118,16 +119,16 @@ impl Messages {
         &self,
         speaker: &Speaker,
         request: RequestId,
-        said: Said<'_>,
+        new_message: NewMessage<'_>,
         since: Instant,
     ) -> Result<(), Reject> {
-        let (conversation, trace) = (said.conversation, traces::message(since));
+        let (conversation, trace) = (new_message.conversation, traces::message(since));
         traces::reached(trace.as_ref(), "read");
         let of = (conversation, trace.clone());
         let answer = Box::new(self.answer(speaker, request, since, None, of));
         let from = Some(speaker.sink.connection());
         let asked = Asked { from, refusal: None, since, beside: None, trace: trace.clone() };
-        let taken = self.say(speaker.tenant, speaker.who.into(), said, asked, answer).await;
+        let taken = self.say(speaker.tenant, speaker.who.into(), new_message, asked, answer).await;
         if let Err(reject) = &taken {
             end_trace(trace.as_ref(), speaker.who, conversation, Err(reject));
         }
@@ -176,7 +177,7 @@ impl Messages {
         &self,
         tenant: TenantId,
         who: Actor,
-        said: Said<'_>,
+        new_message: NewMessage<'_>,
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tell, told) = oneshot::channel();
@@ -187,7 +188,7 @@ impl Messages {
         let since = self.times.instant();
         // The trace of its request tells of it.
         let asked = Asked { from: None, refusal: None, since, beside, trace: None };
-        self.say(tenant, who, said, asked, answer).await?;
+        self.say(tenant, who, new_message, asked, answer).await?;
         told.await.unwrap_or_else(|_| {
             Err(store_reject(&StoreError::Unavailable { act: "store a message" }))
         })
@@ -198,19 +199,25 @@ impl Messages {
         &self,
         tenant: TenantId,
         who: Actor,
-        said: Said<'_>,
+        new_message: NewMessage<'_>,
         mut asked: Asked,
         answer: Answer,
     ) -> Result<(), Reject> {
-        let (room, site, visitor) = self.rooms.get_with_home(tenant, said.conversation).await?;
+        let (room, site, visitor) =
+            self.rooms.get_with_home(tenant, new_message.conversation).await?;
         let site = self.sites.get(tenant, site).await?;
-        let standing = self.desks.standing_of(tenant, said.conversation).await?;
-        asked.refusal = permit(who, &said, visitor, &standing)?;
+        let standing = self.desks.standing_of(tenant, new_message.conversation).await?;
+        asked.refusal = permit(who, &new_message, visitor, &standing)?;
         self.assignment.note_sign(tenant, who, &standing);
-        let written = said.body.clone();
-        let envelope =
-            take_in(&site, self.times.record_time(), said, who.author(), (visitor, &standing))
-                .await?;
+        let written = new_message.body.clone();
+        let envelope = take_in(
+            &site,
+            self.times.record_time(),
+            new_message,
+            who.author(),
+            (visitor, &standing),
+        )
+        .await?;
         traces::reached(asked.trace.as_ref(), "authorise");
         let answer = match envelope.kept_of(&written) {
             None => answer,
@@ -226,17 +233,18 @@ impl Messages {
 pub(super) async fn take_in(
     site: &Arc<Site>,
     now: UnixMillis,
-    said: Said<'_>,
+    new_message: NewMessage<'_>,
     author: Author,
     (visitor, standing): (VisitorId, &Standing),
 ) -> Result<Envelope, Reject> {
     let (signals, channel) = (standing.signals, standing.channel);
-    if !site.redactor()?.takes_long(said.text()) {
-        return ingest(said, author, &site.context(visitor, signals, channel)?, now);
+    if !site.redactor()?.takes_long(new_message.text()) {
+        return ingest(new_message, author, &site.context(visitor, signals, channel)?, now);
     }
-    let said = said.into_owned();
-    let work =
-        move |site: &Site| ingest(said, author, &site.context(visitor, signals, channel)?, now);
+    let new_message = new_message.into_owned();
+    let work = move |site: &Site| {
+        ingest(new_message, author, &site.context(visitor, signals, channel)?, now)
+    };
     site.mask(work).await
 }
 
@@ -263,7 +271,7 @@ fn end_trace(
 /// was allowed is acked all the same.
 fn permit(
     who: Actor,
-    said: &Said<'_>,
+    new_message: &NewMessage<'_>,
     visitor: VisitorId,
     standing: &Standing,
 ) -> Result<Option<Reject>, Reject> {
@@ -272,7 +280,7 @@ fn permit(
             return Err(not_found("there is no such conversation"));
         }
         Actor::Visitor { .. } | Actor::Program => None,
-        Actor::Agent { .. } if said.visibility == Visibility::Agents => None,
+        Actor::Agent { .. } if new_message.visibility == Visibility::Agents => None,
         Actor::Agent { agent, .. } if standing.assignee == Some(agent) => None,
         Actor::Agent { .. } => Some(Reject::new(
             RejectCode::Forbidden,

@@ -34,7 +34,7 @@ use crate::clock::SystemClock;
 use crate::hub::fanout::EncodedFrame;
 use crate::keys::KeyStore;
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest::NewMessage;
 use crate::privacy::seal::{Bucket, Lock, SealError, Sealer, Subject};
 use crate::routing::{Effect, Input};
 use crate::store::conformance::World;
@@ -375,14 +375,14 @@ impl Person {
             Who::Visitor { .. } => Visibility::Everyone,
             Who::Agent { .. } => Visibility::Agents,
         };
-        let said = Said {
+        let new_message = NewMessage {
             conversation: self.conversation,
             message: pending.message,
             seen_seq: pending.seen,
             body: Body::Text(Text::new(pending.message.to_string())),
             visibility,
         };
-        let sent = hub.messages().send(speaker, request, said, SystemClock.instant()).await;
+        let sent = hub.messages().send(speaker, request, new_message, SystemClock.instant()).await;
         if let Err(reject) = sent {
             assert!(reject.code.retryable(), "{reject:?}");
             self.asked.remove(&request);

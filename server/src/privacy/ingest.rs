@@ -20,7 +20,7 @@ const NUMBER_BYTES_MAX: usize = 2_048;
 
 /// What a frame or a request asks to say.
 #[derive(Debug, Clone)]
-pub struct Said<'a> {
+pub struct NewMessage<'a> {
     pub conversation: ConversationId,
     pub message: MessageId,
     pub seen_seq: Seq,
@@ -28,7 +28,7 @@ pub struct Said<'a> {
     pub visibility: Visibility,
 }
 
-impl Said<'_> {
+impl NewMessage<'_> {
     /// The text that is to be masked, if it is one.
     pub fn text(&self) -> &str {
         match &self.body {
@@ -38,12 +38,12 @@ impl Said<'_> {
     }
 
     /// The same, for another thread.
-    pub fn into_owned(self) -> Said<'static> {
+    pub fn into_owned(self) -> NewMessage<'static> {
         let body = match self.body {
             Body::Text(text) => Body::Text(Text::new(text.into_personal().into_exposed())),
             Body::Event { event, agent } => Body::Event { event, agent },
         };
-        Said { body, ..self }
+        NewMessage { body, ..self }
     }
 }
 
@@ -90,13 +90,13 @@ impl IngestContext<'_> {
 /// # Errors
 /// With a code and words for a person, if it may not be said here, so long, or at all.
 pub fn ingest(
-    said: Said<'_>,
+    new_message: NewMessage<'_>,
     author: Author,
     context: &IngestContext<'_>,
     now: UnixMillis,
 ) -> Result<Envelope, Reject> {
     context.open()?;
-    if !said.message.is_v7() {
+    if !new_message.message.is_v7() {
         return Err(Reject::new(RejectCode::Invalid, "message: its id must be a version 7 UUID"));
     }
     let by_agent = match author {
@@ -104,15 +104,15 @@ pub fn ingest(
         Author::Agent(_) => true,
         Author::System => return Err(not_yours()),
     };
-    if said.visibility == Visibility::Agents && !by_agent {
+    if new_message.visibility == Visibility::Agents && !by_agent {
         return Err(Reject::new(RejectCode::Forbidden, "only agents write notes"));
     }
-    let text = match said.body {
+    let text = match new_message.body {
         Body::Text(text) => text,
         Body::Event { .. } => return Err(not_yours()),
     };
     let content = Content::Text(words(text.expose(), context.redactor)?);
-    let class = match (said.visibility, author) {
+    let class = match (new_message.visibility, author) {
         (Visibility::Agents, _) => RetentionClass::AgentNote,
         (Visibility::Everyone, Author::Visitor) if context.channel.is_offline_message() => {
             RetentionClass::OfflineMessage
@@ -121,12 +121,12 @@ pub fn ingest(
     };
     Ok(Envelope::new(Parts {
         tag: context.tag(class, now),
-        conversation: said.conversation,
-        message: said.message,
+        conversation: new_message.conversation,
+        message: new_message.message,
         author,
-        visibility: said.visibility,
+        visibility: new_message.visibility,
         at: now,
-        seen_seq: said.seen_seq,
+        seen_seq: new_message.seen_seq,
         content,
     }))
 }
@@ -304,8 +304,8 @@ mod tests {
         MessageId::from_bytes(bytes)
     }
 
-    fn said(text: &str) -> Said<'_> {
-        Said {
+    fn new_message(text: &str) -> NewMessage<'_> {
+        NewMessage {
             conversation: CONVERSATION,
             message: v7(1),
             seen_seq: Seq(3),
@@ -338,12 +338,12 @@ mod tests {
             }
         }
 
-        fn ingest(&self, said: Said<'_>, author: Author) -> Result<Envelope, Reject> {
-            ingest(said, author, &self.context(), NOW)
+        fn ingest(&self, new_message: NewMessage<'_>, author: Author) -> Result<Envelope, Reject> {
+            ingest(new_message, author, &self.context(), NOW)
         }
 
-        fn refused(&self, said: Said<'_>, author: Author) -> RejectCode {
-            self.ingest(said, author).unwrap_err().code
+        fn refused(&self, new_message: NewMessage<'_>, author: Author) -> RejectCode {
+            self.ingest(new_message, author).unwrap_err().code
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn what_is_said_gets_its_whole_tag() {
         let place = Place::new();
-        let envelope = place.ingest(said("hello"), Author::Visitor).unwrap();
+        let envelope = place.ingest(new_message("hello"), Author::Visitor).unwrap();
         assert_eq!(
             envelope.tag(),
             &Tag {
@@ -384,8 +384,8 @@ mod tests {
         let mut place = Place::new();
         place.channel = Channel::OfflineMessage;
         let class = |place: &Place, visibility, author| {
-            let said = Said { visibility, ..said("hello") };
-            place.ingest(said, author).unwrap().tag().class
+            let new_message = NewMessage { visibility, ..new_message("hello") };
+            place.ingest(new_message, author).unwrap().tag().class
         };
         assert_eq!(
             class(&place, Visibility::Everyone, Author::Visitor),
@@ -398,7 +398,8 @@ mod tests {
     #[test]
     fn a_card_number_is_gone_before_anything_sees_it() {
         let place = Place::new();
-        let envelope = place.ingest(said("it is 4111 1111 1111 1111"), Author::Visitor).unwrap();
+        let envelope =
+            place.ingest(new_message("it is 4111 1111 1111 1111"), Author::Visitor).unwrap();
         let grant = ReadGrant::fan_out(Reader::Visitor, NOW.day());
         assert_eq!(text_of(&envelope.sequence(Seq(1)), &grant).unwrap(), "it is [hidden]");
     }
@@ -406,15 +407,15 @@ mod tests {
     #[test]
     fn what_may_not_be_said_is_refused_by_name() {
         let place = Place::new();
-        let old = Said { message: MessageId::from_bytes([0x40; 16]), ..said("hello") };
+        let old = NewMessage { message: MessageId::from_bytes([0x40; 16]), ..new_message("hello") };
         assert_eq!(place.refused(old, Author::Visitor), RejectCode::Invalid);
-        assert_eq!(place.refused(said(" \n\t"), Author::Visitor), RejectCode::Invalid);
-        let note = Said { visibility: Visibility::Agents, ..said("hello") };
+        assert_eq!(place.refused(new_message(" \n\t"), Author::Visitor), RejectCode::Invalid);
+        let note = NewMessage { visibility: Visibility::Agents, ..new_message("hello") };
         assert_eq!(place.refused(note, Author::Visitor), RejectCode::Forbidden);
         let event = Body::Event { event: EventKind::Closed, agent: None };
-        let event = Said { body: event, ..said("") };
+        let event = NewMessage { body: event, ..new_message("") };
         assert_eq!(place.refused(event, agent()), RejectCode::Forbidden);
-        assert_eq!(place.refused(said("hello"), Author::System), RejectCode::Forbidden);
+        assert_eq!(place.refused(new_message("hello"), Author::System), RejectCode::Forbidden);
     }
 
     #[test]
@@ -424,9 +425,9 @@ mod tests {
             ["", "\u{200B}", "\u{2800}\u{2800}", "\u{3164}", " \u{FE0F}\u{202E}", "\u{301}"]
         {
             for author in [Author::Visitor, agent(), Author::Bot] {
-                assert_eq!(place.refused(said(blank), author), RejectCode::Invalid);
+                assert_eq!(place.refused(new_message(blank), author), RejectCode::Invalid);
             }
-            let note = Said { visibility: Visibility::Agents, ..said(blank) };
+            let note = NewMessage { visibility: Visibility::Agents, ..new_message(blank) };
             assert_eq!(place.refused(note, agent()), RejectCode::Invalid);
         }
     }
@@ -434,7 +435,8 @@ mod tests {
     #[test]
     fn a_text_ends_at_its_limit() {
         let place = Place::new();
-        let long = |text: &str| place.ingest(said(text), Author::Visitor).map_err(|r| r.code);
+        let long =
+            |text: &str| place.ingest(new_message(text), Author::Visitor).map_err(|r| r.code);
         assert!(long(&"a".repeat(TEXT_CHARS_MAX)).is_ok());
         assert_eq!(long(&"a".repeat(TEXT_CHARS_MAX + 1)).unwrap_err(), RejectCode::TooLong);
         assert!(long(&"\u{1F642}".repeat(TEXT_CHARS_MAX)).is_ok());
@@ -450,7 +452,7 @@ mod tests {
             (r"\b\d{4}\b", format!("1234 5678 {}", "z".repeat(TEXT_CHARS_MAX - 10))),
         ] {
             place.redactor = Redactor::new(&[pattern.to_owned()]).unwrap();
-            let envelope = place.ingest(said(&text), Author::Visitor).unwrap();
+            let envelope = place.ingest(new_message(&text), Author::Visitor).unwrap();
             let kept = envelope.sequence(Seq(1));
             let Content::Text(kept) = kept.envelope().content() else { panic!("words") };
             assert!(!place.redactor.redact(kept.expose()).contains("1234"));
@@ -464,20 +466,20 @@ mod tests {
     fn a_closed_site_takes_nothing_in() {
         let mut place = Place::new();
         place.timeline.push(NOW, SiteEvent::Closed);
-        assert_eq!(place.refused(said("hello"), Author::Visitor), RejectCode::SiteClosed);
+        assert_eq!(place.refused(new_message("hello"), Author::Visitor), RejectCode::SiteClosed);
         let line = |place: &Place| {
             event(&place.context(), CONVERSATION, v7(2), EventKind::Closed, None, NOW)
         };
         assert_eq!(line(&place), None);
         place.timeline.push(NOW, SiteEvent::Reopened);
-        assert!(place.ingest(said("hello"), Author::Visitor).is_ok());
+        assert!(place.ingest(new_message("hello"), Author::Visitor).is_ok());
         assert_eq!(line(&place).unwrap().author(), Author::System);
     }
 
     #[test]
     fn a_note_never_reaches_a_visitor_and_nothing_is_shown_after_its_end() {
         let place = Place::new();
-        let note = Said { visibility: Visibility::Agents, ..said("between us") };
+        let note = NewMessage { visibility: Visibility::Agents, ..new_message("between us") };
         let note = place.ingest(note, agent()).unwrap().sequence(Seq(1));
         let dead = note.envelope().tag().expires.unwrap();
         for (reader, sees) in [(Reader::Visitor, false), (Reader::Agents, true)] {
@@ -494,7 +496,8 @@ mod tests {
     #[test]
     fn the_timeline_as_it_stands_decides_not_the_hint_in_the_tag() {
         let mut place = Place::new();
-        let sequenced = place.ingest(said("hello"), Author::Visitor).unwrap().sequence(Seq(1));
+        let sequenced =
+            place.ingest(new_message("hello"), Author::Visitor).unwrap().sequence(Seq(1));
         let day = Day(NOW.day().0 + 100);
         let sees = |place: &Place| {
             let grant = ReadGrant::stored(Door::History, Reader::Agents, day, &place.timeline);
@@ -510,7 +513,7 @@ mod tests {
         let place = Place::new();
         let context = IngestContext { flags: Flags(Flags::RESTRICTED), ..place.context() };
         let sequenced =
-            ingest(said("hello"), Author::Visitor, &context, NOW).unwrap().sequence(Seq(1));
+            ingest(new_message("hello"), Author::Visitor, &context, NOW).unwrap().sequence(Seq(1));
         assert!(sequenced.shown(&ReadGrant::fan_out(Reader::Agents, NOW.day())).is_none());
     }
 
@@ -527,7 +530,7 @@ mod tests {
 
     #[test]
     fn a_locale_is_a_language_a_script_and_a_region_and_carries_nothing_else() {
-        for (said, kept) in [
+        for (new_message, kept) in [
             ("de", "de"),
             ("de-DE", "de-DE"),
             ("pt_br", "pt-BR"),
@@ -542,7 +545,7 @@ mod tests {
             ("é", ""),
             ("", ""),
         ] {
-            assert_eq!(locale(said), kept, "{said}");
+            assert_eq!(locale(new_message), kept, "{new_message}");
         }
     }
 

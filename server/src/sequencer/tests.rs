@@ -10,7 +10,7 @@ use protocol::time::UnixMillis;
 use super::*;
 use crate::channel::Channel;
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::{IngestContext, Said, ingest};
+use crate::privacy::ingest::{IngestContext, NewMessage, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 
@@ -34,15 +34,15 @@ fn id(number: u64) -> MessageId {
 
 /// What the visitor says at this many milliseconds after the start.
 fn envelope(number: u64, seen_seq: Seq, after_ms: u64) -> Envelope {
-    said(number, &format!("word {number}"), (seen_seq, after_ms))
+    new_message(number, &format!("word {number}"), (seen_seq, after_ms))
 }
 
 /// The same id with words of its own.
 fn with_words(number: u64, words: &str) -> Envelope {
-    said(number, words, (Seq(0), number))
+    new_message(number, words, (Seq(0), number))
 }
 
-fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope {
+fn new_message(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope {
     let timeline = SiteTimeline::new(UnixMillis(0), Plan::Team);
     let context = IngestContext {
         tenant: TENANT,
@@ -53,14 +53,14 @@ fn said(number: u64, words: &str, (seen_seq, after_ms): (Seq, u64)) -> Envelope 
         flags: Flags::default(),
         channel: Channel::Widget,
     };
-    let said = Said {
+    let new_message = NewMessage {
         conversation: CONVERSATION,
         message: id(number),
         seen_seq,
         body: Body::Text(Text::new(words)),
         visibility: Visibility::Everyone,
     };
-    ingest(said, Author::Visitor, &context, START.plus_ms(after_ms)).unwrap()
+    ingest(new_message, Author::Visitor, &context, START.plus_ms(after_ms)).unwrap()
 }
 
 fn sequenced(number: u64, seq: u64, after_ms: u64) -> Arc<Sequenced> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use livehelp::channel::Channel;
 use livehelp::privacy::envelope::{Flags, Sequenced};
 use livehelp::privacy::gate::{ReadGrant, Reader};
-use livehelp::privacy::ingest::{IngestContext, Said, event, ingest};
+use livehelp::privacy::ingest::{IngestContext, NewMessage, event, ingest};
 use livehelp::sequencer::{Refusal, Submission};
 use protocol::conversation::ConversationState;
 use protocol::ids::{AgentId, ConversationId, MessageId};
@@ -42,7 +42,7 @@ impl World {
         }
         let visibility = if note { Visibility::Agents } else { Visibility::Everyone };
         let body = Body::Text(Text::new(text.as_str()));
-        let said = Said { conversation, message, seen_seq: seen, body, visibility };
+        let new_message = NewMessage { conversation, message, seen_seq: seen, body, visibility };
         let (id, redactor) = (&self.tenants[tenant], &self.tenants[tenant].redactor);
         let context = IngestContext {
             tenant: id.id,
@@ -53,7 +53,7 @@ impl World {
             flags: Flags::default(),
             channel: header.standing.channel,
         };
-        let Ok(envelope) = ingest(said, author, &context, self.record_time()) else {
+        let Ok(envelope) = ingest(new_message, author, &context, self.record_time()) else {
             return refuse(self);
         };
         let node = self.wires.get(&conn).map_or(0, |wire| wire.node);

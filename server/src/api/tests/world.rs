@@ -35,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::envelope::Flags;
-use crate::privacy::ingest::{IngestContext, Said, ingest};
+use crate::privacy::ingest::{IngestContext, NewMessage, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
 use crate::store::sqlite::SqliteStore;
@@ -86,12 +86,13 @@ impl Live for FakeLive {
     async fn say(
         &self,
         principal: &Principal,
-        said: Said<'_>,
+        new_message: NewMessage<'_>,
         beside: Option<Beside>,
     ) -> Result<(Seq, UnixMillis), Reject> {
         let (tenant, author) = author(principal);
         let gone = || Reject::new(RejectCode::NotFound, "no such conversation");
-        let room = self.store.room(tenant, said.conversation, 0).await.unwrap().ok_or_else(gone)?;
+        let room =
+            self.store.room(tenant, new_message.conversation, 0).await.unwrap().ok_or_else(gone)?;
         let site = self.store.site(tenant, room.header.site).await.unwrap().unwrap();
         let redactor = Redactor::new(&site.settings.redaction_patterns).unwrap();
         let context = IngestContext {
@@ -103,9 +104,12 @@ impl Live for FakeLive {
             flags: Flags::default(),
             channel: Channel::Widget,
         };
-        let known =
-            self.store.message(tenant, said.conversation, said.message, Seq(0)).await.unwrap();
-        let envelope = ingest(said, author, &context, self.clock.now())?;
+        let known = self
+            .store
+            .message(tenant, new_message.conversation, new_message.message, Seq(0))
+            .await
+            .unwrap();
+        let envelope = ingest(new_message, author, &context, self.clock.now())?;
         if let Some(known) = known {
             let same = known.envelope().says_the_same(&envelope);
             let conflict = Reject::new(RejectCode::Conflict, "another content");
@@ -598,8 +602,8 @@ async fn talk(
     for (principal, text, visibility) in lines {
         let message = MessageId::from_uuid(state.new_uuid());
         let body = message::Body::Text(Text::new(text));
-        let said = Said { conversation, message, seen_seq: Seq(0), body, visibility };
-        state.live.say(principal, said, None).await.unwrap();
+        let new_message = NewMessage { conversation, message, seen_seq: Seq(0), body, visibility };
+        state.live.say(principal, new_message, None).await.unwrap();
         messages.push(message);
     }
     messages

@@ -20,7 +20,7 @@ use crate::auth::Wait;
 use crate::gateway::hello::Session;
 use crate::hub::{Act, FrameSink, Opening, Watched, Who, tally, tell};
 use crate::metrics::Throttle;
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest::NewMessage;
 use crate::store::SecretHash;
 
 impl Connection {
@@ -51,7 +51,7 @@ impl Connection {
             return Some(Err(reject));
         }
         let session = self.session.as_ref()?;
-        let said = Said {
+        let new_message = NewMessage {
             conversation: *conversation,
             message: *message,
             seen_seq: *seen_seq,
@@ -63,7 +63,7 @@ impl Connection {
             &session.speaker,
             watched,
             *request,
-            &said,
+            &new_message,
             read_at,
         )
     }
@@ -148,8 +148,8 @@ impl Connection {
             }
             ClientFrame::Send { conversation, message, seen_seq, body, visibility, .. } => {
                 let visibility = visibility.unwrap_or(Visibility::Everyone);
-                let said = Said { conversation, message, seen_seq, body, visibility };
-                return hub.messages().send(&speaker, request, said, read_at).await;
+                let new_message = NewMessage { conversation, message, seen_seq, body, visibility };
+                return hub.messages().send(&speaker, request, new_message, read_at).await;
             }
             ClientFrame::Open { conversation, form, notice, page, .. } => {
                 return self.open(request, conversation, &form, notice.as_deref(), page).await;

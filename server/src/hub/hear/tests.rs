@@ -21,7 +21,7 @@ use crate::hub::{FrameSink, Hub, HubConfig, Speaker, Watched, Who, tally};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::privacy::envelope::{Content, Envelope};
-use crate::privacy::ingest::Said;
+use crate::privacy::ingest::NewMessage;
 use crate::privacy::seal::Sealer;
 use crate::routing::RoutingConfig;
 use crate::store::conformance::World;
@@ -138,7 +138,7 @@ impl Tab {
     }
 
     async fn send_as(&self, n: u32, message: MessageId) {
-        let said = Said {
+        let new_message = NewMessage {
             conversation: self.conversation,
             message,
             seen_seq: Seq(0),
@@ -147,7 +147,9 @@ impl Tab {
         };
         let now = self.hub.times.instant();
         let request = RequestId(n);
-        if let Err(reject) = self.hub.messages().send(&self.speaker, request, said, now).await {
+        if let Err(reject) =
+            self.hub.messages().send(&self.speaker, request, new_message, now).await
+        {
             tally::refuse(&self.hub.metrics, &*self.sink, request, reject);
         }
     }
@@ -423,7 +425,7 @@ async fn one_senders_refusal_is_not_anothers() {
     let agent = Tab::open_for(&left.hub, nodes.world, 9, who).await;
     net.hold(true);
     left.send(1).await;
-    let note = Said {
+    let note = NewMessage {
         conversation: agent.conversation,
         message: agent.message(1),
         seen_seq: Seq(0),
@@ -549,9 +551,9 @@ async fn messages_whose_numbers_are_taken_get_others_in_their_order() {
         left.send(n).await;
     }
     left.until("the acks", |screen| screen.acked.len() == 9).await;
-    let mut said = messages(&nodes.transcript().await);
-    said.retain(|message| (1..=8).all(|n| *message != right.message(n)));
-    assert_eq!(said, (0..=8).map(|n| left.message(n)).collect::<Vec<_>>());
+    let mut new_message = messages(&nodes.transcript().await);
+    new_message.retain(|message| (1..=8).all(|n| *message != right.message(n)));
+    assert_eq!(new_message, (0..=8).map(|n| left.message(n)).collect::<Vec<_>>());
     nodes.ends().await;
 }
 

@@ -74,10 +74,10 @@ impl Seen {
         for world in &worlds[1..] {
             world.begin(&*stand.store).await;
         }
-        let said = worlds
+        let new_message = worlds
             .iter()
             .map(|world| Write::Message(world.message_of_kind(1, Kind::Words, NOW.day())));
-        stand.store.write(said.collect()).await.unwrap();
+        stand.store.write(new_message.collect()).await.unwrap();
         stand.hub.start().await.unwrap();
         let window = Window::new();
         let who = Who::Agent { agent: first.agent, session: SessionId::from_bytes([1; 16]) };
@@ -112,8 +112,8 @@ async fn the_board_of_two_hundred_conversations_is_one_read_and_loads_no_room() 
     assert_eq!((reads, seen.stand.hub.rooms.len()), (2, 0), "the drafts, and what is newest");
     let previews = seen.window.previews();
     assert_eq!(previews.len(), 200);
-    let said = (Seq(1), Some("line 1".to_owned()));
-    assert!(previews.iter().all(|preview| *preview == said), "{previews:?}");
+    let new_message = (Seq(1), Some("line 1".to_owned()));
+    assert!(previews.iter().all(|preview| *preview == new_message), "{previews:?}");
     assert_eq!(seen.open().await, 1, "the headers know it by now: the drafts alone");
     assert_eq!(seen.window.previews(), previews);
 }

@@ -135,8 +135,8 @@ impl Old {
         Self { stand, world, waiting, agent, visitor, steps }
     }
 
-    fn said(&self, message: MessageId) -> Said<'static> {
-        Said {
+    fn new_message(&self, message: MessageId) -> NewMessage<'static> {
+        NewMessage {
             conversation: self.world.conversation,
             message,
             seen_seq: Seq(0),
@@ -163,7 +163,7 @@ impl Old {
                 let sent = hub.messages().send(
                     visitor,
                     RequestId(1),
-                    self.said(id),
+                    self.new_message(id),
                     SystemClock.instant(),
                 );
                 sent.await.unwrap();

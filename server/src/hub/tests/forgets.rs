@@ -19,7 +19,7 @@ async fn world(stand: &Stand) -> World {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Left {
-    said: usize,
+    new_message: usize,
     form: bool,
     contact: bool,
     agent: bool,
@@ -31,14 +31,14 @@ fn left(stand: &Stand, world: &World) -> Left {
     let header = &state.headers[&world.conversation];
     let room = stand.hub.rooms.live(world.conversation).unwrap();
     Left {
-        said: room.with(|room| room.sequencer().words().count()).unwrap(),
+        new_message: room.with(|room| room.sequencer().words().count()).unwrap(),
         form: !header.row.form.is_empty() || header.row.page_url.is_some(),
         contact: header.visitor.name.is_some() || header.visitor.email.is_some(),
         agent: !state.agents[&world.agent].row.name.expose().is_empty(),
     }
 }
 
-const ALL: Left = Left { said: 1, form: true, contact: true, agent: true };
+const ALL: Left = Left { new_message: 1, form: true, contact: true, agent: true };
 
 #[tokio::test]
 async fn every_place_in_memory_forgets_a_person_and_a_bucket() {
@@ -71,7 +71,7 @@ async fn every_place_in_memory_forgets_a_person_and_a_bucket() {
             0 => Left { agent: true, ..Left::default() },
             1 => Left { agent: false, ..ALL },
             2 => ALL,
-            3 => Left { said: 0, form: false, ..ALL },
+            3 => Left { new_message: 0, form: false, ..ALL },
             _ => Left { contact: false, ..ALL },
         };
         assert_eq!(left(&stand, &world), expected, "step {step}");

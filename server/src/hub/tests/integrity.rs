@@ -86,14 +86,14 @@ async fn what_is_not_there_or_is_another_was_lost() {
 async fn what_ended_in_between_was_not_lost() {
     let audited = Audited::new().await;
     let world = audited.world;
-    let said = world.message(1, "soon destroyed");
-    audited.store(Arc::clone(&said)).await;
-    audited.acked(&said);
+    let new_message = world.message(1, "soon destroyed");
+    audited.store(Arc::clone(&new_message)).await;
+    audited.acked(&new_message);
     let buckets = audited.stand.store.buckets().await.unwrap();
     audited.stand.keys.destroy_buckets(&buckets).unwrap();
     assert_eq!(audited.after(10).await, (0, 0), "the row is noise");
     audited.stand.store.clean_up(&buckets).await.unwrap();
-    audited.acked(&said);
+    audited.acked(&new_message);
     assert_eq!(audited.after(10).await, (0, 0), "the row is gone");
 }
 
@@ -135,15 +135,15 @@ async fn what_cannot_be_read_is_asked_for_again_and_lost_where_others_can_be() {
 #[tokio::test]
 async fn what_is_remembered_has_a_bound_and_one_message_a_pass_is() {
     let audited = Audited::new().await;
-    let said = audited.world.message(1, "kept");
-    audited.store(Arc::clone(&said)).await;
+    let new_message = audited.world.message(1, "kept");
+    audited.store(Arc::clone(&new_message)).await;
     for _ in 0..10 {
-        audited.acked(&said);
+        audited.acked(&new_message);
     }
     assert_eq!(audited.after(10).await, (1, 0), "the next ones of a pass are let pass");
     for _ in 0..3_000 {
         audited.stand.hub.integrity.audit_pass().await;
-        audited.acked(&said);
+        audited.acked(&new_message);
     }
     audited.clock.advance_ms(10 * MINUTE_MS);
     for _ in 0..300 {
