@@ -14,7 +14,9 @@ use crate::keys::{KeyStore, KeysError};
 use crate::metrics::Metrics;
 use crate::privacy::seal::Sealer;
 use crate::store::memory::{MemoryConfig, MemoryStore};
-use crate::store::sqlite::{self, Looked as Seen, OpenError, Repaired, SqliteConfig, SqliteStore};
+use crate::store::sqlite::{
+    self, Inspection as Seen, OpenError, Repaired, SqliteConfig, SqliteStore,
+};
 use crate::store::{NoStats, Store, StoreStats};
 
 /// Why data and keys were not opened. Each sentence says what to do.
@@ -92,7 +94,7 @@ pub fn repair(config: &Config, accept_loss: bool) -> Result<Repaired, OpeningErr
 
 /// What a look at the folders found.
 #[derive(Debug)]
-pub enum Looked {
+pub enum Inspection {
     /// No data yet.
     Empty,
     /// A running server's: neither data nor keys were looked into.
@@ -107,14 +109,14 @@ pub enum Looked {
 ///
 /// # Errors
 /// As [`open`].
-pub fn look(config: &Config) -> Result<Looked, OpeningError> {
+pub fn look(config: &Config) -> Result<Inspection, OpeningError> {
     Ok(match sqlite::look(&config.data)? {
-        Seen::InUse { pid } => Looked::InUse { pid },
+        Seen::InUse { pid } => Inspection::InUse { pid },
         Seen::Empty => {
             if let Some(keys) = KeyStore::look(&config.keys, &config.data, None)? {
                 keys.check_data(&config.keys, &config.data, None)?;
             }
-            Looked::Empty
+            Inspection::Empty
         }
         Seen::Data(data) => {
             if let Some(keys) = KeyStore::look(&config.keys, &config.data, data.generation())? {
@@ -123,7 +125,7 @@ pub fn look(config: &Config) -> Result<Looked, OpeningError> {
                 data.check_keys(&keys)?;
                 data.check_rows(&keys)?;
             }
-            Looked::Good { version: data.version, known: data.known }
+            Inspection::Good { version: data.version, known: data.known }
         }
     })
 }

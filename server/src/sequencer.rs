@@ -61,13 +61,13 @@ pub struct Submission {
 enum Search {
     None,
     /// Whether it came before, in the part that memory does not reach.
-    Before(Looked),
+    Before(Lookup),
     /// It did not.
-    InVain(Looked),
+    InVain(Lookup),
     /// Whether another node stored what it sequenced under this number.
-    Elsewhere(Seq, Looked),
+    Elsewhere(Seq, Lookup),
     /// It did not: the message is this node's now.
-    Lost(Seq, Looked),
+    Lost(Seq, Lookup),
 }
 
 impl Submission {
@@ -85,7 +85,7 @@ impl Submission {
 
 /// Where the store is searched for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Looked {
+struct Lookup {
     /// In the numbers above this one,
     after: Seq,
     /// up to this one; memory had the rest.
@@ -381,18 +381,18 @@ impl Sequencer {
             }
             if !matches!(submission.search, Search::Lost(lost, _) if lost == seq) {
                 let after = resume::below(envelope.seen_seq()).min(resume::before(seq));
-                let looked = Looked { after, through: self.tail_after };
-                submission.search = Search::Elsewhere(seq, looked);
+                let lookup = Lookup { after, through: self.tail_after };
+                submission.search = Search::Elsewhere(seq, lookup);
                 return Command::ReadStore { submission, after, patiently: true };
             }
         }
         // What its author had seen may have been lost, and given again since: to this very message.
         let after = resume::below(envelope.seen_seq());
         let searched = match submission.search {
-            Search::InVain(looked) | Search::Lost(_, looked)
-                if looked.through >= self.tail_after =>
+            Search::InVain(lookup) | Search::Lost(_, lookup)
+                if lookup.through >= self.tail_after =>
             {
-                looked.after
+                lookup.after
             }
             Search::InVain(_)
             | Search::Lost(..)
@@ -401,7 +401,7 @@ impl Sequencer {
             | Search::Elsewhere(..) => self.tail_after,
         };
         if after < searched {
-            submission.search = Search::Before(Looked { after, through: self.tail_after });
+            submission.search = Search::Before(Lookup { after, through: self.tail_after });
             return Command::ReadStore { submission, after, patiently: false };
         }
         if !submission.allowed {
@@ -441,9 +441,9 @@ impl Sequencer {
             return if is_of_old { Command::Ack(acked) } else { self.settle(acked, stored) };
         }
         match submission.search {
-            Search::Before(looked) => submission.search = Search::InVain(looked),
+            Search::Before(lookup) => submission.search = Search::InVain(lookup),
             // It stays on the screens until it has another number.
-            Search::Elsewhere(seq, looked) => submission.search = Search::Lost(seq, looked),
+            Search::Elsewhere(seq, lookup) => submission.search = Search::Lost(seq, lookup),
             Search::InVain(_) | Search::Lost(..) | Search::None => {}
         }
         self.submit(submission)

@@ -9,7 +9,7 @@ use super::artefact::{Artefact, ArtefactError, Kind, Manifest, hex};
 use super::pace::Pacer;
 use super::target::artefacts_in;
 use crate::keys::{KeyStore, KeysError};
-use crate::store::sqlite::{LookedData, OpenError, SqliteStore};
+use crate::store::sqlite::{InspectedData, OpenError, SqliteStore};
 
 /// Why artefacts cannot be put back. Each sentence names the file.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub(super) fn keys_of(artefact: &Artefact) -> Result<KeyStore, VerifyError> {
 }
 
 /// Data that was looked at: its pages fit, and it is what its manifest says.
-pub(super) fn data_of(artefact: &Artefact, pace: &Pacer) -> Result<LookedData, VerifyError> {
+pub(super) fn data_of(artefact: &Artefact, pace: &Pacer) -> Result<InspectedData, VerifyError> {
     let path = &artefact.path;
     let failed = |source| VerifyError::Data { path: path.clone(), source: Box::new(source) };
     let data = SqliteStore::look_at_copy(path, pace.rest()).map_err(failed)?;
@@ -102,7 +102,7 @@ pub(super) fn check_pair(data: &Artefact, keys: &Artefact) -> Result<(), VerifyE
 /// Whether these keys open every value of this data.
 pub(super) fn check_values(
     artefact: &Artefact,
-    data: &LookedData,
+    data: &InspectedData,
     keys: &KeyStore,
 ) -> Result<(), VerifyError> {
     let failed =

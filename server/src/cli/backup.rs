@@ -24,7 +24,7 @@ use crate::config::{Config, Resolved, Store};
 use crate::http::client::Server;
 use crate::metrics::Metrics;
 use crate::opened::{self, OpeningError};
-use crate::store::sqlite::{self, Looked};
+use crate::store::sqlite::{self, Inspection};
 
 /// How often the server is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -149,17 +149,17 @@ enum Found {
 /// Looks at the folders, and lets go of them: whoever opens them to write has to be alone.
 fn found(config: &Config) -> Result<Found, CliError> {
     Ok(match sqlite::look(&config.data).map_err(OpeningError::from)? {
-        Looked::InUse { .. } => Found::Running,
-        Looked::Empty if !config.data.exists() => Found::Running,
-        Looked::Empty => return Err(CliError::EmptyData(config.data.clone())),
-        Looked::Data(data) if data.version < data.known => {
+        Inspection::InUse { .. } => Found::Running,
+        Inspection::Empty if !config.data.exists() => Found::Running,
+        Inspection::Empty => return Err(CliError::EmptyData(config.data.clone())),
+        Inspection::Data(data) if data.version < data.known => {
             let (version, known) = (data.version, data.known);
             return Err(CliError::Refused(format!(
                 "the data in {} is of version {version}, and this livehelp would first bring it to {known}: back it up with the livehelp that it is from",
                 config.data.display()
             )));
         }
-        Looked::Data(_) => Found::Stopped,
+        Inspection::Data(_) => Found::Stopped,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::backup::sentence;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Bus, Config, Origin, Resolved, SETTINGS, Store};
 use crate::http::{Standing, Tls};
-use crate::opened::{self, Looked, OpeningError};
+use crate::opened::{self, Inspection, OpeningError};
 use crate::operator_key::OPERATOR_KEY_FILE;
 use crate::store::sqlite::{self, Repaired};
 
@@ -102,13 +102,13 @@ fn look(resolved: &Resolved, report: &mut Report) -> Result<(), CliError> {
     report.say("data folder", absolute(&config.data))?;
     report.say("keys folder", absolute(&config.keys))?;
     match opened::look(config)? {
-        Looked::Empty if config.data.exists() => Err(CliError::EmptyData(config.data.clone())),
-        Looked::Empty => Err(CliError::NoServer(config.data.clone())),
-        Looked::InUse { pid } => {
+        Inspection::Empty if config.data.exists() => Err(CliError::EmptyData(config.data.clone())),
+        Inspection::Empty => Err(CliError::NoServer(config.data.clone())),
+        Inspection::InUse { pid } => {
             let words = "in use by the running server, process";
             report.say("keys and data", format!("{words} {pid}; they were not looked into"))
         }
-        Looked::Good { version, known } => {
+        Inspection::Good { version, known } => {
             let version_words = if version < known {
                 format!("of version {version}; the next start brings it to version {known}")
             } else {

@@ -118,12 +118,12 @@ pub struct NewestRow {
     pub receipts: Vec<ReceiptRow>,
     /// The newest of what people said to everyone that can be read today.
     pub words: Option<Arc<Sequenced>>,
-    /// The newest of that by the visitor: among the newest [`ASKED_LOOKED_MAX`] messages, or the very newest.
+    /// The newest of that by the visitor: among the newest [`ASKED_LOOKUPS_MAX`] messages, or the very newest.
     pub asked: Option<Arc<Sequenced>>,
 }
 
 /// Messages among which a visitor's newest words are looked for, so that a list costs no more where much was said since.
-pub(in crate::store) const ASKED_LOOKED_MAX: usize = 50;
+pub(in crate::store) const ASKED_LOOKUPS_MAX: usize = 50;
 
 /// The newest words of a conversation, and the newest by its visitor.
 pub(in crate::store) type WordsAndAsked = (Option<Arc<Sequenced>>, Option<Arc<Sequenced>>);
@@ -139,7 +139,7 @@ pub(in crate::store) struct NewestWords {
 impl NewestWords {
     /// Whether no further message is looked at.
     pub(in crate::store) fn is_done(&self) -> bool {
-        self.asked.is_some() || self.looked >= ASKED_LOOKED_MAX
+        self.asked.is_some() || self.looked >= ASKED_LOOKUPS_MAX
     }
 
     /// Looks at the next message; `read` unseals it, if it can still be read.
@@ -168,7 +168,7 @@ impl NewestWords {
         self,
         below: impl FnOnce() -> Result<Option<Arc<Sequenced>>, E>,
     ) -> Result<WordsAndAsked, E> {
-        if self.words.is_some() || self.looked < ASKED_LOOKED_MAX {
+        if self.words.is_some() || self.looked < ASKED_LOOKUPS_MAX {
             return Ok((self.words, self.asked));
         }
         let words = below()?;

@@ -63,7 +63,7 @@ pub(in crate::store) use self::fault::Fault;
 pub(in crate::store) use self::feed::Changed;
 pub use self::file::{FolderLock, Identity, identity, lock, look, version};
 pub use self::journal::{JournalFault, StoreId};
-pub use self::opening::{Counted, Looked, LookedData, OpenError, count};
+pub use self::opening::{Counted, InspectedData, Inspection, OpenError, count};
 pub(in crate::store) use self::read::Reader;
 pub use self::repair::{Repaired, repair};
 pub(in crate::store) use self::transaction::{Transaction, locks};

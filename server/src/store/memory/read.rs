@@ -13,7 +13,7 @@ use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Envelope, Parts, Sequenced, Tag};
 use crate::privacy::policy::{SiteTimeline, evaluate};
 use crate::privacy::seal::SealError;
-use crate::store::sight::{ASKED_LOOKED_MAX, DEAD_MAX, NewestWords, Paging};
+use crate::store::sight::{ASKED_LOOKUPS_MAX, DEAD_MAX, NewestWords, Paging};
 use crate::store::{
     ConversationSearch, Found, MessagePage, NewestRow, Result, RoomRow, Sight, Transcript, sealed,
 };
@@ -131,7 +131,7 @@ impl Shared {
         conversation: ConversationId,
     ) -> Result<Option<NewestRow>> {
         let found = self.with_of(tenant, conversation, |kept| {
-            let lines = kept.page(Seq(0), None, ASKED_LOOKED_MAX).to_vec();
+            let lines = kept.page(Seq(0), None, ASKED_LOOKUPS_MAX).to_vec();
             (kept.home(), kept.seq_last(), kept.receipts(), lines)
         });
         let Some((home, seq_last, receipts, lines)) = found else { return Ok(None) };

@@ -22,7 +22,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::ack_mark::{AckMark, AckMarkFile};
 use super::file::{self, FolderLock, Meta};
-use super::{LookedData, OpenError, SqliteStore, StoreId};
+use super::{InspectedData, OpenError, SqliteStore, StoreId};
 use crate::onlooker;
 use crate::privacy::seal::Bucket;
 use crate::store::StoreError;
@@ -190,7 +190,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// If it is damaged, from a later version or another program's, or `rest` said stop.
-    pub fn look_at_copy(path: &Path, rest: Rest) -> Result<LookedData, OpenError> {
+    pub fn look_at_copy(path: &Path, rest: Rest) -> Result<InspectedData, OpenError> {
         let failed = |act| file::refused(act, path);
         let mut connection = onlooker::open(path).map_err(failed("open"))?;
         connection.progress_handler(REST_OPS, Some(rest)).map_err(failed("open"))?;
@@ -205,7 +205,7 @@ impl SqliteStore {
         else {
             return Err(OpenError::Corrupt { path: path.to_owned(), source: None });
         };
-        Ok(LookedData {
+        Ok(InspectedData {
             path: path.to_owned(),
             version,
             known,
@@ -274,7 +274,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`super::look`].
-    pub fn look_at_restored(folder: &Path) -> Result<Option<LookedData>, OpenError> {
+    pub fn look_at_restored(folder: &Path) -> Result<Option<InspectedData>, OpenError> {
         file::look_inside(folder)
     }
 

@@ -129,18 +129,18 @@ const NO_ROOM: [i32; 2] = [SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE];
 
 /// What a look at a data folder found.
 #[derive(Debug)]
-pub enum Looked {
+pub enum Inspection {
     /// No data.
     Empty,
     /// A running server's: its data is not looked into.
     InUse { pid: u32 },
     /// Data that a start would take.
-    Data(Box<LookedData>),
+    Data(Box<InspectedData>),
 }
 
 /// Data as it lies there.
 #[derive(Debug)]
-pub struct LookedData {
+pub struct InspectedData {
     pub(super) path: PathBuf,
     /// Of which version it is.
     pub version: u32,
@@ -151,7 +151,7 @@ pub struct LookedData {
     pub(super) connection: Mutex<Connection>,
 }
 
-impl LookedData {
+impl InspectedData {
     /// What it is known by; none of before a version that had it.
     pub fn id(&self) -> Option<StoreId> {
         self.id

@@ -606,7 +606,7 @@ async fn the_file_itself_says_that_there_is_a_journal_though_it_is_read_meanwhil
         look(&other)
     };
     let looked = alone("closed");
-    assert!(matches!(looked, Ok(Looked::Data(_))), "{looked:?}");
+    assert!(matches!(looked, Ok(Inspection::Data(_))), "{looked:?}");
     // From before it was opened: what is noted then cannot come into the file.
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM meta").unwrap();

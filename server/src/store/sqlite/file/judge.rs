@@ -12,7 +12,7 @@ use super::{APPLICATION_ID, bytes_of, check_restored, database_path, refused, us
 use crate::onlooker;
 use crate::store::sqlite::ack_mark::AckMark;
 use crate::store::sqlite::journal::{Known, Need, Reached, StoreId};
-use crate::store::sqlite::{Looked, LookedData, OpenError, ack_mark, journal};
+use crate::store::sqlite::{InspectedData, Inspection, OpenError, ack_mark, journal};
 
 /// Bytes of the file up to which it is read through at start; a larger one is only looked into.
 pub(super) const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -194,18 +194,18 @@ pub struct Identity {
 ///
 /// # Errors
 /// If it is damaged, from a later version or another program's.
-pub fn look(folder: &Path) -> Result<Looked, OpenError> {
+pub fn look(folder: &Path) -> Result<Inspection, OpenError> {
     if let Some(pid) = user(folder)? {
-        return Ok(Looked::InUse { pid });
+        return Ok(Inspection::InUse { pid });
     }
     check_restored(folder)?;
-    Ok(look_inside(folder)?.map_or(Looked::Empty, |data| Looked::Data(Box::new(data))))
+    Ok(look_inside(folder)?.map_or(Inspection::Empty, |data| Inspection::Data(Box::new(data))))
 }
 
 /// Looks at the file and judges it as a start would, without changing anything. `None`: there is none.
 pub(in crate::store::sqlite) fn look_inside(
     folder: &Path,
-) -> Result<Option<LookedData>, OpenError> {
+) -> Result<Option<InspectedData>, OpenError> {
     let path = database_path(folder);
     if bytes_of(&path) == 0 {
         check_alone(folder)?;
@@ -235,7 +235,7 @@ pub(in crate::store::sqlite) fn look_inside(
         find_journal(folder, &known, marked)?;
     }
     let connection = Mutex::new(connection);
-    Ok(Some(LookedData { path, version, known: newest, keys, id, connection }))
+    Ok(Some(InspectedData { path, version, known: newest, keys, id, connection }))
 }
 
 /// What only the journal has.
