@@ -31,7 +31,7 @@ pub mod clock;
 pub mod tasks;
 mod recent;
 mod folder;
-mod onlooker;
+mod read_only;
 mod network;
 pub mod channel;
 pub mod origin;

@@ -34,7 +34,7 @@ const DOORS: [(&[&str], &[&str]); 16] = [
         &["http", "loadtest/people", "loadtest/run", "benches/peers"],
     ),
     (&["prometheus"], &["metrics"]),
-    (&["rusqlite"], &["store/sqlite", "keys", "onlooker"]),
+    (&["rusqlite"], &["store/sqlite", "keys", "read_only"]),
     (&["sea_query"], &["store/record/statement"]),
     (&["tokio_postgres"], &["store/postgres"]),
     (&["tracing_subscriber"], &["telemetry"]),

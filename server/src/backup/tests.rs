@@ -86,7 +86,7 @@ impl Scene {
 
 /// The wrapped bytes of a bucket's key, as they lie in keys.sqlite.
 fn wrapped(keys: &Path, bucket: &Bucket) -> Vec<u8> {
-    let connection = crate::onlooker::open(&keys.join("keys.sqlite")).unwrap();
+    let connection = crate::read_only::open(&keys.join("keys.sqlite")).unwrap();
     let sql = "SELECT wrapped FROM bucket_keys WHERE tenant = ?1 AND class = ?2";
     let values = (bucket.tenant.as_bytes().as_slice(), bucket.class.code());
     connection.query_row(sql, values, |row| row.get(0)).unwrap()
@@ -118,7 +118,7 @@ async fn a_key_that_is_destroyed_while_the_data_is_copied_is_not_in_the_artefact
     assert_eq!(made.rows.messages, 80, "the rows are: they are noise");
     assert_eq!(made.rows.conversations, 2, "and nothing that came later");
     // What waited for the copy's end is done: the file's own list has it no more.
-    let data = crate::onlooker::open(&scene.source.data_folder.join("livehelp.sqlite")).unwrap();
+    let data = crate::read_only::open(&scene.source.data_folder.join("livehelp.sqlite")).unwrap();
     let sql = "SELECT count(*) FROM buckets WHERE tenant = ?1 AND class = ?2";
     let values = (bucket.tenant.as_bytes().as_slice(), bucket.class.code());
     let listed: u64 = data.query_row(sql, values, |row| row.get(0)).unwrap();

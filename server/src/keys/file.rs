@@ -24,8 +24,8 @@ use super::folder::{
 };
 use super::port::Stored;
 use super::{KEY_BYTES, KeysError, Secret, StoreId};
-use crate::onlooker;
 use crate::privacy::seal::SealError;
+use crate::read_only;
 
 pub use copy::Copied;
 
@@ -213,7 +213,7 @@ impl KeyFile {
     /// What the file has without its log; nothing where it cannot be read without, as in the middle
     /// of a WAL checkpoint.
     fn generation_in_file(&self) -> Option<u64> {
-        let file = onlooker::open_without_log(&sqlite_path(&self.folder)).ok()?;
+        let file = read_only::open_without_log(&sqlite_path(&self.folder)).ok()?;
         file.query_row("SELECT generation FROM meta", [], |row| row.get(0)).ok()
     }
 
@@ -356,7 +356,7 @@ impl KeyFile {
     /// The same for reading alone: the folder stays as it is.
     pub(super) fn look(folder: &Path) -> Result<Self, KeysError> {
         Self::open_by(folder, |path| {
-            onlooker::open(path).map_err(|source| damaged(path, "open it", source))
+            read_only::open(path).map_err(|source| damaged(path, "open it", source))
         })
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{KEY_BYTES, KeysError, Secret};
 use crate::folder::{self, FolderLock, LockError};
-use crate::onlooker;
+use crate::read_only;
 
 pub(super) fn master_path(folder: &Path) -> PathBuf {
     folder.join("master.key")
@@ -32,7 +32,7 @@ pub(super) fn sqlite_path(folder: &Path) -> PathBuf {
 /// What the files take; what is not there takes nothing.
 pub(super) fn bytes(folder: &Path) -> u64 {
     let sqlite = sqlite_path(folder);
-    [onlooker::log_path(&sqlite), sqlite, master_path(folder)]
+    [read_only::log_path(&sqlite), sqlite, master_path(folder)]
         .iter()
         .filter_map(|path| fs::metadata(path).ok())
         .map(|found| found.len())

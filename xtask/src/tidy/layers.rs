@@ -30,7 +30,7 @@ const ROWS: [&[&str]; 11] = [
         "tasks",
         "recent",
         "folder",
-        "onlooker",
+        "read_only",
         "network",
     ],
     &["channel", "origin", "prose"],

@@ -10,7 +10,7 @@ use crate::keys::cipher::ValueKey;
 use crate::keys::folder::{io_error, master_path, read_master};
 use crate::keys::port::WrappedKeys as _;
 use crate::keys::{KEY_BYTES, KeysError, Secret, StoreId};
-use crate::onlooker;
+use crate::read_only;
 
 /// The keys folder as of one moment.
 pub struct Copied {
@@ -64,7 +64,7 @@ impl KeyFile {
             return Err(KeysError::NotAMaster(path.to_owned()));
         }
         bytes.copy_from_slice(master);
-        let opened = onlooker::open(path);
+        let opened = read_only::open(path);
         let connection = opened.map_err(|source| damaged(path, "open it", source))?;
         let mut file = Self {
             folder: path.to_owned(),

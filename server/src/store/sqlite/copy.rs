@@ -23,8 +23,8 @@ use tokio::sync::OwnedMutexGuard;
 use super::ack_mark::{AckMark, AckMarkFile};
 use super::file::{self, FolderLock, Meta};
 use super::{InspectedData, OpenError, SqliteStore, StoreId};
-use crate::onlooker;
 use crate::privacy::seal::Bucket;
+use crate::read_only;
 use crate::store::StoreError;
 
 /// Pages that are copied between two looks at the pace: 256 KiB.
@@ -192,7 +192,7 @@ impl SqliteStore {
     /// If it is damaged, from a later version or another program's, or `rest` said stop.
     pub fn look_at_copy(path: &Path, rest: Rest) -> Result<InspectedData, OpenError> {
         let failed = |act| file::refused(act, path);
-        let mut connection = onlooker::open(path).map_err(failed("open"))?;
+        let mut connection = read_only::open(path).map_err(failed("open"))?;
         connection.progress_handler(REST_OPS, Some(rest)).map_err(failed("open"))?;
         let (id, version) = file::marks(&connection).map_err(failed("read"))?;
         let known = file::judge(path, id, version)?;
@@ -257,7 +257,7 @@ impl SqliteStore {
     /// If it cannot be read.
     pub fn mark_restored(folder: &Path) -> Result<(), OpenError> {
         let path = file::database_path(folder);
-        let meta = onlooker::open(&path).and_then(|file| file::meta(&file));
+        let meta = read_only::open(&path).and_then(|file| file::meta(&file));
         let meta = meta.map_err(file::refused("read", &path))?;
         let Some(Meta { known, .. }) = meta else {
             return Err(OpenError::Corrupt { path, source: None });

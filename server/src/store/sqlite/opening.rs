@@ -220,7 +220,7 @@ pub fn count(folder: &Path) -> Result<Option<Counted>, OpenError> {
     let path = file::database_path(folder);
     let sql = "SELECT (SELECT count(*) FROM tenants), (SELECT count(*) FROM sites),
         (SELECT count(*) FROM agents), (SELECT count(*) FROM api_keys WHERE tenant = x'')";
-    crate::onlooker::open(&path)
+    crate::read_only::open(&path)
         .and_then(|connection| {
             connection.query_row(sql, [], |row| {
                 let (tenants, sites) = (row.get(0)?, row.get(1)?);

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{APPLICATION_ID, bytes_of, check_restored, database_path, refused, user, version};
-use crate::onlooker;
+use crate::read_only;
 use crate::store::sqlite::ack_mark::AckMark;
 use crate::store::sqlite::journal::{Known, Need, Reached, StoreId};
 use crate::store::sqlite::{InspectedData, Inspection, OpenError, ack_mark, journal};
@@ -59,7 +59,7 @@ pub(super) fn marked(
     if version >= VERSION_WITH_IN_FILE {
         in_file_once = in_file(connection).map_err(refused("read", &path))?;
     }
-    let alone = onlooker::open_without_log(&path).and_then(|alone| read(&alone));
+    let alone = read_only::open_without_log(&path).and_then(|alone| read(&alone));
     let alone: Option<(Option<StoreId>, u64)> = alone.ok().flatten();
     if let Some((Some(other), _)) = alone
         && other != id
@@ -85,7 +85,7 @@ pub(super) fn marked(
         return Err(OpenError::Behind { path, commits });
     }
     if commits < mark.commits {
-        let path = onlooker::log_path(&path);
+        let path = read_only::log_path(&path);
         return Err(OpenError::Behind { path, commits: mark.commits - commits });
     }
     Ok(Some(mark))
@@ -105,7 +105,7 @@ pub(super) fn without_mark(path: &Path, what: &'static str) -> Result<Option<Ack
 /// Where the file is missing or empty there must be nothing that speaks of data.
 pub(in crate::store::sqlite) fn check_alone(folder: &Path) -> Result<(), OpenError> {
     let path = database_path(folder);
-    let speaks = [onlooker::log_path(&path), journal::path(folder), ack_mark::path(folder)];
+    let speaks = [read_only::log_path(&path), journal::path(folder), ack_mark::path(folder)];
     match speaks.into_iter().find(|other| bytes_of(other) > 0) {
         Some(beside) => Err(OpenError::Gone { path, beside }),
         None => Ok(()),
@@ -167,7 +167,7 @@ pub fn identity(folder: &Path) -> Result<Option<Identity>, OpenError> {
         return Ok(None);
     }
     let read = || -> rusqlite::Result<Option<Identity>> {
-        let connection = onlooker::open(&path)?;
+        let connection = read_only::open(&path)?;
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let id = if version < VERSION_WITH_MARK { "NULL" } else { "store_id" };
         let sql = format!("SELECT generation, {id} FROM meta");
@@ -212,7 +212,7 @@ pub(in crate::store::sqlite) fn look_inside(
         return Ok(None);
     }
     let named = |act| refused(act, &path);
-    let connection = onlooker::open(&path).map_err(named("open"))?;
+    let connection = read_only::open(&path).map_err(named("open"))?;
     let (version, marked) = judge_file(folder, &connection, bytes_of(&path))?;
     let verdict: String = connection
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
