@@ -227,7 +227,7 @@ pub(crate) async fn get(
 ) -> Answer<Message> {
     access.need(Role::Agent, Scope::ConversationsRead)?;
     let gate = Gate::open(&access.state, access.tenant, conversation).await?;
-    let kept = Kept { message, seq: Seq(1) };
+    let kept = SentMessage { message, seq: Seq(1) };
     Ok(Json(gate.find(&access.state, access.tenant, conversation, kept).await?))
 }
 
@@ -252,14 +252,14 @@ pub(crate) async fn create(
     let gate = Gate::open(state, access.tenant, conversation).await?;
     let owner = access.owner();
     let say = async |keep| say(&access, conversation, new, keep).await;
-    let show = async |kept: Kept| gate.find(state, access.tenant, conversation, kept).await;
+    let show = async |kept: SentMessage| gate.find(state, access.tenant, conversation, kept).await;
     once.once_shown(state, (access.tenant, &owner), &bytes, say, show).await
 }
 
 /// What is kept of the answer to a message, for a request that comes again: where it stands, not what
 /// it says.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Kept {
+struct SentMessage {
     message: MessageId,
     seq: Seq,
 }
@@ -285,7 +285,7 @@ async fn say(
     conversation: ConversationId,
     new: NewMessage,
     keep: Option<Keep>,
-) -> Result<Kept, Problem> {
+) -> Result<SentMessage, Problem> {
     let text = checked_text("text", &new.text)?;
     let message = new.message_id.unwrap_or_else(|| MessageId::from_uuid(access.state.new_uuid()));
     if !message.is_v7() {
@@ -299,9 +299,9 @@ async fn say(
         body: message::Body::Text(Text::new(text)),
         visibility: new.visibility.unwrap_or(Visibility::Everyone),
     };
-    let beside = keep.map(|keep| keep.beside(move |seq| Kept { message, seq }));
+    let beside = keep.map(|keep| keep.beside(move |seq| SentMessage { message, seq }));
     let (seq, _) = access.state.live.say(&access.principal, new_message, beside).await?;
-    Ok(Kept { message, seq })
+    Ok(SentMessage { message, seq })
 }
 
 /// GET /v1/conversations/{conversation_id}/transcript
@@ -408,7 +408,7 @@ impl Gate {
         state: &ApiState,
         tenant: TenantId,
         conversation: ConversationId,
-        Kept { message, seq }: Kept,
+        SentMessage { message, seq }: SentMessage,
     ) -> Result<Message, Problem> {
         let after = Seq(seq.0.saturating_sub(1));
         let sequenced = state.store.message(tenant, conversation, message, after).await?;

@@ -69,7 +69,7 @@ struct Sample {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     /// It is what was acked.
-    Kept,
+    Intact,
     /// Its time ended, or a key of it was destroyed.
     Ended,
     Lost,
@@ -157,7 +157,7 @@ impl Integrity {
             let alone = sample.unread.is_some_and(|before| before < found);
             let look = if alone && look == Look::Unread { Look::Lost } else { look };
             match look {
-                Look::Kept => tally::audited(&self.metrics, false, self.times.now()),
+                Look::Intact => tally::audited(&self.metrics, false, self.times.now()),
                 Look::Ended => {}
                 Look::Lost => {
                     tracing::error!(
@@ -183,7 +183,7 @@ impl Integrity {
             sequenced.seq() == *seq && self.fingerprint(sequenced) == sample.fingerprint
         };
         if read.iter().any(same) {
-            return Look::Kept;
+            return Look::Intact;
         }
         // Asked after it was looked for: what ended in between ended.
         let today = self.times.today();

@@ -30,7 +30,7 @@ use protocol::ids::{ConversationId, TenantId};
 use protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
-use self::records::Kept;
+use self::records::MemoryRecords;
 use self::transcript::Conversation;
 use super::feed::FeedEvent;
 use super::record::{Row, Select};
@@ -85,7 +85,7 @@ struct Shared {
     /// Whether anybody's feed is read.
     feeds: AtomicBool,
     /// Everything else; none where there is no memory for it.
-    records: Mutex<Option<Kept>>,
+    records: Mutex<Option<MemoryRecords>>,
     /// Those with a sealed value, until they are cleaned up.
     buckets: Mutex<BTreeSet<Bucket>>,
 }
@@ -108,7 +108,7 @@ impl MemoryStore {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             touched: Mutex::default(),
             feeds: AtomicBool::new(false),
-            records: Mutex::new(Kept::new()),
+            records: Mutex::new(MemoryRecords::new()),
             buckets: Mutex::default(),
         });
         Self { shared, patience: config.patience }

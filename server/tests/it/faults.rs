@@ -23,13 +23,13 @@ use crate::process::{Process, change, serve};
 use crate::server::{COOKIES, Site, TestServer, furnish};
 
 /// A served folder in which one message was acked.
-struct Kept {
+struct Folders {
     folder: TempDir,
     token: Option<String>,
     conversation: ConversationId,
 }
 
-impl Kept {
+impl Folders {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         furnish(folder.path()).await;
@@ -112,7 +112,7 @@ pub async fn said(site: &Site, token: Option<String>, conversation: Conversation
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_keys_are_asked_for_and_never_made_anew() {
-    let kept = Kept::new().await;
+    let kept = Folders::new().await;
     std::fs::rename(kept.path("keys"), kept.path("elsewhere")).unwrap();
     kept.is_refused("put the keys folder back", |_| {}).await;
     assert!(!kept.path("keys/master.key").exists(), "no new keys were made");
@@ -127,7 +127,7 @@ async fn missing_keys_are_asked_for_and_never_made_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_another_server_or_in_the_wrong_place_are_refused() {
-    let (kept, other) = (Kept::new().await, Kept::new().await);
+    let (kept, other) = (Folders::new().await, Folders::new().await);
     kept.is_refused("not the keys", |command| {
         change(command, "--keys", &other.path("keys"));
     })
@@ -148,7 +148,7 @@ async fn keys_of_another_server_or_in_the_wrong_place_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_is_named_and_left_as_it_is() {
-    let kept = Kept::new().await;
+    let kept = Folders::new().await;
     let path = kept.path("data/livehelp.sqlite");
     let good = std::fs::read(&path).unwrap();
     let mut bad = good.clone();
@@ -166,7 +166,7 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_folder_that_cannot_be_written_is_named() {
-    let kept = Kept::new().await;
+    let kept = Folders::new().await;
     let data = kept.path("data");
     let read_only = std::fs::Permissions::from_mode(0o500);
     let writable = std::fs::metadata(&data).unwrap().permissions();
@@ -206,7 +206,7 @@ fn give(path: &Path, to: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_admin_port_is_named_with_its_flag() {
-    let kept = Kept::new().await;
+    let kept = Folders::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     kept.is_refused(&format!("cannot listen on {address}"), |command| {

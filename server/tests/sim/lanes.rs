@@ -16,7 +16,7 @@ use crate::world::World;
 
 /// What a lane keeps with each message.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept {
+pub(crate) struct LaneEntry {
     serial: Serial,
     from: Option<Conn>,
 }
@@ -50,7 +50,7 @@ impl World {
         let now = self.instant();
         let Some(serial) = self.room(node, conversation).map(|live| live.serial) else { return };
         let sender = (from.map(connection), (from, message));
-        let kept = Kept { serial, from };
+        let kept = LaneEntry { serial, from };
         match self.nodes[node].lanes.join(submission, kept, sender, false, now) {
             Ok(Joined::First) => self.nodes[node].lanes_ready.push_back(conversation),
             Ok(Joined::Waits) => self.counts.waited_in_lanes += 1,
@@ -65,7 +65,7 @@ impl World {
     pub(crate) fn run_a_lane(&mut self, node: usize) {
         let Some(conversation) = self.nodes[node].lanes_ready.pop_front() else { return };
         let first = self.nodes[node].lanes.first(conversation);
-        let Some((submission, Kept { serial, from })) = first else { return };
+        let Some((submission, LaneEntry { serial, from })) = first else { return };
         self.nodes[node].attempts.insert(conversation, Attempt::default());
         let message = submission.envelope().message();
         let answer = Answer::Lane;

@@ -18,7 +18,7 @@ use protocol::message::Seq;
 
 use crate::disk::{Write, WriteOutcome};
 use crate::faults::Planted;
-use crate::lanes::{Attempt, Kept, Sender};
+use crate::lanes::{Attempt, LaneEntry, Sender};
 use crate::line::{Conn, Down, connection};
 use crate::net::{Asking, BusEvent, Question};
 use crate::speak::{item_of, message_of};
@@ -43,7 +43,7 @@ pub(crate) struct Node {
     pub(crate) outcomes: VecDeque<(Write, WriteOutcome)>,
     /// Looks into the store that take their time.
     pub(crate) looks: VecDeque<Look>,
-    pub(crate) lanes: Lanes<Kept, Sender>,
+    pub(crate) lanes: Lanes<LaneEntry, Sender>,
     pub(crate) attempts: BTreeMap<ConversationId, Attempt>,
     /// Lanes whose next attempt is due.
     pub(crate) lanes_ready: VecDeque<ConversationId>,

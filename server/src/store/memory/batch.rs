@@ -10,7 +10,7 @@ use parking_lot::MutexGuard;
 use protocol::ids::{ConversationId, TenantId};
 use protocol::message::{Author, Seq};
 
-use super::records::{Kept, no_records};
+use super::records::{MemoryRecords, no_records};
 use super::transcript::{Conversation, Home, Line};
 use super::{Shard, Shared};
 use crate::metrics::StoreOp;
@@ -176,7 +176,7 @@ struct Held<'a> {
     shared: &'a Shared,
     shards: Vec<(usize, MutexGuard<'a, Shard>)>,
     /// Where the batch has a record, or somebody reads of it: in a transaction of their own.
-    records: Option<MutexGuard<'a, Option<Kept>>>,
+    records: Option<MutexGuard<'a, Option<MemoryRecords>>>,
     feeds: bool,
     done: Vec<Before>,
 }
@@ -262,7 +262,7 @@ impl<'a> Held<'a> {
         Ok(Wrote::Done)
     }
 
-    fn kept(&mut self) -> Option<&mut Kept> {
+    fn kept(&mut self) -> Option<&mut MemoryRecords> {
         self.records.as_mut()?.as_mut()
     }
 

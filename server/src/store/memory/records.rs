@@ -12,13 +12,13 @@ use crate::store::sqlite::{Fault, Reader, RecordsInMemory, Transaction};
 use crate::store::{SiteRow, StoreError};
 
 /// All of them, under one lock; no message passes here.
-pub(super) struct Kept {
+pub(super) struct MemoryRecords {
     pub(super) sqlite: RecordsInMemory,
     /// Of sites that were asked for since one was written.
     pub(super) timelines: HashMap<SiteId, Option<SiteTimeline>>,
 }
 
-impl Kept {
+impl MemoryRecords {
     /// `None` where there is no memory for them.
     pub(super) fn new() -> Option<Self> {
         let sqlite = RecordsInMemory::new().ok()?;
@@ -59,7 +59,7 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let mut records = self.records.lock();
         let outcome = match records.as_mut() {
-            Some(Kept { sqlite, .. }) => {
+            Some(MemoryRecords { sqlite, .. }) => {
                 let outcome = sqlite.step(&*self.sealer, self.clock.now(), write);
                 sqlite.end(outcome.is_ok()).and(outcome)
             }
