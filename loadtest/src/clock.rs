@@ -64,7 +64,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the harness's one door to the clocks")]
+    #[expect(clippy::disallowed_methods, reason = "the harness's one caller of the clocks")]
     pub(crate) fn start() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { anchor: Instant::now(), anchor_us: micros(since) }

@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 
 /// Starts a task; the caller keeps the handle, or the task ends with the run's stage.
-#[expect(clippy::disallowed_methods, reason = "the one door to new tasks")]
+#[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
 pub(crate) fn spawn<F>(_name: &'static str, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,

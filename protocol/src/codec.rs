@@ -1,4 +1,4 @@
-//! Frames to bytes and back, in both subprotocols. The only door to MessagePack.
+//! Frames to bytes and back, in both subprotocols. The only importer of MessagePack.
 
 use std::io::ErrorKind;
 

@@ -58,13 +58,13 @@ impl Clock for SyncedClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one door to the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "the one caller of the wall clock")]
     fn now(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one door to the monotonic clock")]
+    #[expect(clippy::disallowed_methods, reason = "the one caller of the monotonic clock")]
     fn instant(&self) -> Instant {
         Instant::now()
     }

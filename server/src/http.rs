@@ -1,5 +1,5 @@
-//! The listeners: HTTP/1.1 with or without TLS, bounds on what a stranger may cost, static files, and the
-//! door through which a WebSocket's raw stream leaves HTTP.
+//! The listeners: HTTP/1.1 with or without TLS, bounds on what a stranger may cost, static files,
+//! and the way by which a WebSocket's raw stream leaves HTTP.
 //!
 //! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a route does
 //! (`api`). Called by `lib::run`; knows nothing of chat.
@@ -210,7 +210,7 @@ pub async fn serve_as<E: SocketEdge>(
     mut stop: watch::Receiver<bool>,
 ) {
     let (open, mut closed) = tokio::sync::mpsc::channel::<Infallible>(1);
-    let door = Arc::new(Door {
+    let context = Arc::new(ListenerContext {
         listener: word,
         tls,
         router: router.layer(axum::middleware::from_fn(remember_route)),
@@ -235,7 +235,7 @@ pub async fn serve_as<E: SocketEdge>(
         };
         match accepted {
             Ok((stream, address)) => {
-                admit(&door, stream, address.ip().to_canonical(), open.clone())
+                admit(&context, stream, address.ip().to_canonical(), open.clone())
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -263,7 +263,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 }
 
 /// What all connections of one listener share.
-struct Door<E> {
+struct ListenerContext<E> {
     listener: Listener,
     tls: Option<Arc<Tls>>,
     router: axum::Router,
@@ -280,7 +280,7 @@ struct Door<E> {
     stop: watch::Receiver<bool>,
 }
 
-impl<E> Door<E> {
+impl<E> ListenerContext<E> {
     /// Who asks, behind trusted proxies as well.
     fn peer(
         &self,
@@ -321,32 +321,32 @@ impl<E> Door<E> {
 
 /// Starts a connection's task, or closes the connection where a bound is reached.
 fn admit<E: SocketEdge>(
-    door: &Arc<Door<E>>,
+    context: &Arc<ListenerContext<E>>,
     stream: TcpStream,
     ip: IpAddr,
     open: tokio::sync::mpsc::Sender<Infallible>,
 ) {
-    let limits = door.limits.now();
-    let Some(slot) = Slot::take(&door.connections, limits.connections_max) else {
-        door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsMax).inc();
-        return turn_away(stream, ip, door.tls.is_some(), "connections-max");
+    let limits = context.limits.now();
+    let Some(slot) = Slot::take(&context.connections, limits.connections_max) else {
+        context.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsMax).inc();
+        return turn_away(stream, ip, context.tls.is_some(), "connections-max");
     };
     let mut stranger = None;
     if !head::trusts(&limits.trusted_proxies, ip) {
-        stranger = Share::take(&door.strangers, network(ip), limits.handshakes_per_ip_max);
+        stranger = Share::take(&context.strangers, network(ip), limits.handshakes_per_ip_max);
         if stranger.is_none() {
-            door.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
-            return turn_away(stream, ip, door.tls.is_some(), "handshakes-per-ip-max");
+            context.metrics.handshake_failures_total.of(HandshakeFailure::PerAddress).inc();
+            return turn_away(stream, ip, context.tls.is_some(), "handshakes-per-ip-max");
         }
     }
     if let Err(error) = stream.set_nodelay(true) {
         tracing::trace!(%error, "no nodelay");
     }
-    let door = door.clone();
+    let context = context.clone();
     tasks::spawn("http connection", async move {
         // Held for as long as the connection is HTTP; a socket's life is not waited for.
         let _open = open;
-        connection(door, stream, ip, slot, stranger).await;
+        connection(context, stream, ip, slot, stranger).await;
     });
 }
 
@@ -376,16 +376,16 @@ fn turn_away(stream: TcpStream, ip: IpAddr, tls: bool, code: &'static str) {
 
 /// HTTP on one connection, until it ends or becomes a socket.
 async fn connection<E: SocketEdge>(
-    door: Arc<Door<E>>,
+    context: Arc<ListenerContext<E>>,
     stream: TcpStream,
     ip: IpAddr,
     slot: Slot,
     stranger: Option<Share>,
 ) {
     let began = SystemClock.instant();
-    let failures = &door.metrics.handshake_failures_total;
-    let patience = door.limits.now().header;
-    let stream = match &door.tls {
+    let failures = &context.metrics.handshake_failures_total;
+    let patience = context.limits.now().header;
+    let stream = match &context.tls {
         None => PeerStream::Plain(stream),
         Some(tls) => match tokio::time::timeout(patience, tls.accept(stream)).await {
             Ok(Ok(stream)) => PeerStream::Tls(Box::new(stream)),
@@ -394,19 +394,19 @@ async fn connection<E: SocketEdge>(
         },
     };
     let visit = Arc::new(Visit {
-        secure: door.tls.is_some(),
+        secure: context.tls.is_some(),
         ip,
         stranger: Mutex::new(stranger),
         accepted: Mutex::new(None),
     });
-    let Some(((accepted, share), stream, early)) = Box::pin(http(&door, stream, &visit)).await
+    let Some(((accepted, share), stream, early)) = Box::pin(http(&context, stream, &visit)).await
     else {
         return;
     };
     let (socket, early) = Socket::new(stream, (slot, share), early);
     let took = SystemClock.instant().saturating_duration_since(began);
-    door.metrics.handshake_duration_seconds.observe(took);
-    door.edge.connected(accepted, socket, early);
+    context.metrics.handshake_duration_seconds.observe(took);
+    context.edge.connected(accepted, socket, early);
 }
 
 /// What the requests of one connection share.
@@ -419,27 +419,27 @@ struct Visit<A> {
 
 /// Serves requests; a stream comes back when one of them was an upgrade.
 async fn http<E: SocketEdge>(
-    door: &Arc<Door<E>>,
+    context: &Arc<ListenerContext<E>>,
     stream: PeerStream,
     visit: &Arc<Visit<E::Accepted>>,
 ) -> Option<((E::Accepted, Share), PeerStream, Bytes)> {
     let exchange = Arc::new(Exchange::default());
     let service = service_fn(|request: Request<Incoming>| {
-        let (door, visit, exchange) = (door.clone(), visit.clone(), exchange.clone());
+        let (context, visit, exchange) = (context.clone(), visit.clone(), exchange.clone());
         exchange.asked();
         Box::pin(async move {
-            Ok::<_, Infallible>(Tail::of(answer(&door, &visit, request).await, exchange))
+            Ok::<_, Infallible>(Tail::of(answer(&context, &visit, request).await, exchange))
         })
     });
     let stream = Watched::new(stream, exchange.clone(), visit.ip);
-    let limits = door.limits.now();
+    let limits = context.limits.now();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_headers(HEADERS_MAX)
         .max_buf_size(limits.header_bytes_max.max(8_192))
         .serve_connection(TokioIo::new(stream), service);
-    let mut stop = door.stop.clone();
+    let mut stop = context.stop.clone();
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
@@ -452,7 +452,7 @@ async fn http<E: SocketEdge>(
         }
     };
     if let Err(error) = ended {
-        let failures = &door.metrics.handshake_failures_total;
+        let failures = &context.metrics.handshake_failures_total;
         if visit.stranger.lock().is_some() && error.is_timeout() {
             failures.of(HandshakeFailure::TooSlow).inc();
         } else if error.is_parse() {

@@ -1,9 +1,10 @@
 //! The key store: the two locks of every personal value, in a folder of their own.
 //!
-//! Lives here: the master key, the wrapped bucket and subject keys, derivation, sealing, destruction, and
-//! the random numbers and hashes that tokens are made of. The only door to the crypto crate.
-//! Not here: what is sealed and where it lies (`store`), when a key is due (`privacy::sweep`).
-//! Called by the assembly, and through the port `privacy::seal::Sealer` by the stores.
+//! Lives here: the master key, the wrapped bucket and subject keys, derivation, sealing,
+//! destruction, and the random numbers and hashes that tokens are made of. The only importer of the
+//! crypto crate. Not here: what is sealed and where it lies (`store`), when a key is due
+//! (`privacy::sweep`). Called by the assembly, and through the port `privacy::seal::Sealer` by the
+//! stores.
 //!
 //! The folder holds `master.key` (32 random bytes), `keys.sqlite` and `keys.lock`. One process has it at a time, and it is
 //! for one data folder: each names the other. Whoever has the data without this

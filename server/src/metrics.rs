@@ -1,4 +1,5 @@
-//! Every metric, declared once: name, help, labels, unit. The only door to the prometheus crate.
+//! Every metric, declared once: name, help, labels, unit. The only importer of the prometheus
+//! crate.
 //!
 //! Lives here: the declarations and the text for a scrape. Not here: what the figures mean for an
 //! operator (`docs/metrics.md` is made from this). Everyone counts through the fields of [`Metrics`];

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Starts a task; the caller keeps the handle and ends it, or the task ends with its input.
-#[expect(clippy::disallowed_methods, reason = "the one door to new tasks")]
+#[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
 pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,

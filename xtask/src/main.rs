@@ -28,7 +28,7 @@ cargo xtask peers [options]  livehelp beside other servers on the same work; --o
 cargo xtask budgets [CASE…]  instructions of each step of a message, held against benches/budgets.toml
 cargo xtask dist             a Debian package and a tarball with their sums, in target/dist; --stage FOLDER: the tree alone
 cargo xtask dashboards       pictures of the Grafana dashboards with the figures of a short load, in target/dashboards
-cargo xtask tidy             layers, doors and words of the source tree
+cargo xtask tidy             layers, importers and words of the source tree
 cargo xtask gen [--check]    the files made from the Rust types; --check only says which are stale";
 
 fn main() -> ExitCode {

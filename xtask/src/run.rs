@@ -18,7 +18,7 @@ use crate::machine::{Need, provide};
 use crate::shell::{command, root, run_shown, target_folder};
 
 const AGENT: &str = "demo@example.test";
-/// Beside the keys, since it opens as many doors as they do.
+/// Beside the keys, since it opens as much as they do.
 const LOGIN: &str = "var/keys/demo-login";
 /// Its name until the first start is through: found again, it tells of one that broke off.
 const NEW_LOGIN: &str = "var/keys/demo-login.new";

@@ -1,9 +1,9 @@
 //! `cargo xtask tidy`: the order of the tree, held as a table.
 //!
-//! Lives here: which crate has which door, words that are wrong everywhere, file heads and lengths.
-//! Below: which module may import which (`layers`), circles between the files of one (`circles`).
-//! Not here: what the compiler, clippy or npm already hold. Called by `test`, and runs as a test of
-//! its own.
+//! Lives here: which modules may import a crate, words that are wrong everywhere, file heads and
+//! lengths. Below: which module may import which (`layers`), circles between the files of one
+//! (`circles`). Not here: what the compiler, clippy or npm already hold. Called by `test`, and runs
+//! as a test of its own.
 
 mod circles;
 mod layers;
@@ -18,8 +18,9 @@ use self::circles::Modules;
 use self::source::{code_only, names, snake_case, words};
 use crate::shell::{command, root};
 
-/// Crates and the only places that may name them: modules or paths below `src`. The rest of the tree asks there.
-const DOORS: [(&[&str], &[&str]); 16] = [
+/// Crates and their allowed importers, the only ones that may name them: modules or paths below
+/// `src`. The rest of the tree asks there.
+const IMPORTERS: [(&[&str], &[&str]); 16] = [
     (&["tokio_tungstenite"], &["gateway", "loadtest/people", "benches/peers"]),
     (&["hyper", "hyper_util"], &["http", "loadtest/run/rest"]),
     (&["dashmap"], &["hub"]),
@@ -158,7 +159,7 @@ fn check_rust(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
         Some((module, _)) => module,
         None => path,
     };
-    check_doors(&file, &place, package, code, faults);
+    check_importers(&file, &place, package, code, faults);
     if package == "server" {
         layers::check(&file, module, code, faults);
     }
@@ -217,13 +218,16 @@ fn check_prose(file: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-fn check_doors(file: &str, place: &str, package: &str, code: &str, faults: &mut Vec<String>) {
-    for (crates, doors) in DOORS {
-        let open = doors.iter().any(|door| {
-            *door == package || place == *door || place.starts_with(&format!("{door}/"))
+fn check_importers(file: &str, place: &str, package: &str, code: &str, faults: &mut Vec<String>) {
+    for (crates, importers) in IMPORTERS {
+        let open = importers.iter().any(|importer| {
+            *importer == package || place == *importer || place.starts_with(&format!("{importer}/"))
         });
         for name in crates.iter().filter(|name| !open && names(code, name)) {
-            faults.push(format!("{file}: names `{name}`; its only door is {}", doors.join(", ")));
+            faults.push(format!(
+                "{file}: names `{name}`; its allowed importers are {}",
+                importers.join(", ")
+            ));
         }
     }
     if words(code).any(|word| word == "evaluate")
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_named_at_its_door_only() {
+    fn a_crate_is_named_by_its_importers_only() {
         assert_eq!(faults("server", "bus/redis", "use redis::Client;"), "");
         assert_eq!(faults("server", "bus", "mod redis;\npub use redis::RedisBus;"), "");
         assert!(faults("server", "hub", "let c = redis::Client::open();").contains("bus/redis"));

@@ -206,9 +206,9 @@ mod tests {
         let world = world_at(listener.local_addr().unwrap(), "");
         let who = Who::Agent { cookie: String::from("session=x") };
         let conversation = World::conversation(Purpose::Room);
-        let shown_the_door = async { drop(Host::welcome(&listener).await) };
+        let sent_away = async { drop(Host::welcome(&listener).await) };
         let entering = window(&world, who, conversation, None);
-        let (entered, ()) = tokio::join!(entering, shown_the_door);
+        let (entered, ()) = tokio::join!(entering, sent_away);
         assert!(entered.is_err());
         assert_eq!((over(&world, Count::Connects), world.connections()), (1, 0));
     }

@@ -1,7 +1,7 @@
 //! Several nodes on one Redis 7: it counts and passes on, and keeps nothing that was said.
 //!
-//! Lives here: the server-side function, the wires, what is followed, sealing in transit. The only door to
-//! the crate `redis`. Not here: what follows from what is heard (`hub`).
+//! Lives here: the server-side function, the wires, what is followed, sealing in transit. The only
+//! importer of the crate `redis`. Not here: what follows from what is heard (`hub`).
 //!
 //! In Redis are, for each conversation that is spoken in, a counter `livehelp:{id}:seq`, which
 //! expires, and messages that pass through the channel `livehelp:{id}:said`: the sequence number in

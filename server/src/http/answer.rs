@@ -16,7 +16,8 @@ use tower::Service as _;
 use super::counted::Share;
 use super::refusal::problem;
 use super::{
-    Door, Limits, Peer, RETRY_AFTER_S, SOCKET_PATH, SocketEdge, UNMATCHED, Visit, access, head,
+    Limits, ListenerContext, Peer, RETRY_AFTER_S, SOCKET_PATH, SocketEdge, UNMATCHED, Visit,
+    access, head,
 };
 use crate::clock::{Clock as _, SystemClock};
 use crate::metrics::{HandshakeFailure, Listener};
@@ -31,17 +32,17 @@ pub(super) const LARGE_BODIES_MAX: usize = 64;
 
 /// Answers one request: under its id, and as a part of a trace.
 pub(super) async fn answer<E: SocketEdge>(
-    door: &Door<E>,
+    context: &ListenerContext<E>,
     visit: &Visit<E::Accepted>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     drop(visit.stranger.lock().take());
     let began = SystemClock.instant();
-    let limits = door.limits.now();
+    let limits = context.limits.now();
     let method = method_word(request.method());
     let (mut head, body) = request.into_parts();
     let trusted = head::trusts(&limits.trusted_proxies, visit.ip);
-    let peer = door.peer(&head, visit.ip, visit.secure, &limits.trusted_proxies);
+    let peer = context.peer(&head, visit.ip, visit.secure, &limits.trusted_proxies);
     let id = access::id_of(&head, trusted);
     let trace =
         traces::begin("http", traces::Parent::of(head::only(&head, "traceparent"), trusted));
@@ -51,7 +52,7 @@ pub(super) async fn answer<E: SocketEdge>(
         head.extensions.insert(trace.context());
     }
     telemetry::serving(id.clone(), async {
-        let mut response = judged(door, visit, (head, body), peer, &limits).await;
+        let mut response = judged(context, visit, (head, body), peer, &limits).await;
         let headers = response.headers_mut();
         if let Some(id) = access::value(&id) {
             headers.insert(access::REQUEST_ID, id);
@@ -60,13 +61,13 @@ pub(super) async fn answer<E: SocketEdge>(
         let matched = response.extensions_mut().remove::<MatchedPath>();
         // The socket is no route of the router's, and the other listeners have none.
         let is_socket = response.extensions_mut().remove::<OfSocket>().is_some();
-        let is_socket = is_socket && door.listener == Listener::Public;
+        let is_socket = is_socket && context.listener == Listener::Public;
         let unmatched = if is_socket { SOCKET_PATH } else { UNMATCHED };
         let route = matched.as_ref().map_or(unmatched, MatchedPath::as_str);
         let status = response.status().as_u16();
         let took = SystemClock.instant().saturating_duration_since(began);
-        door.metrics.http_requests_total.inc(door.listener, route, method, status);
-        door.metrics.http_request_duration_seconds.observe(door.listener, route, took);
+        context.metrics.http_requests_total.inc(context.listener, route, method, status);
+        context.metrics.http_request_duration_seconds.observe(context.listener, route, took);
         let bytes = access::bytes_of(&response);
         access::Answered { method, route, status, took, bytes, ip: peer.ip }.log();
         if let Some(trace) = trace {
@@ -83,7 +84,7 @@ struct OfSocket;
 
 /// What becomes of a request: refused for its head or size, a socket, or the routes'.
 async fn judged<E: SocketEdge>(
-    door: &Door<E>,
+    context: &ListenerContext<E>,
     visit: &Visit<E::Accepted>,
     (head, body): (http::request::Parts, Incoming),
     peer: Peer,
@@ -97,7 +98,7 @@ async fn judged<E: SocketEdge>(
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         refusal
     } else if head.method == Method::GET && head.uri.path() == SOCKET_PATH {
-        let mut answer = upgrade(door, visit, &head, peer, limits);
+        let mut answer = upgrade(context, visit, &head, peer, limits);
         answer.extensions_mut().insert(OfSocket);
         answer
     } else if too_large(&head, limits.body_bytes_max) {
@@ -109,7 +110,7 @@ async fn judged<E: SocketEdge>(
         refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         refusal
     } else {
-        routed(door, head, body, peer, limits).await
+        routed(context, head, body, peer, limits).await
     };
     if last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -119,19 +120,19 @@ async fn judged<E: SocketEdge>(
 
 /// A request whose head is good, by the routes.
 async fn routed<E: SocketEdge>(
-    door: &Door<E>,
+    context: &ListenerContext<E>,
     head: http::request::Parts,
     body: Incoming,
     peer: Peer,
     limits: &Limits,
 ) -> Response<Body> {
-    let _place = match place_for_body(door, &head, peer) {
+    let _place = match place_for_body(context, &head, peer) {
         Ok(place) => place,
         Err(refusal) => return refusal,
     };
     let body = http_body_util::Limited::new(body, limits.body_bytes_max);
     let request = Request::from_parts(head, Body::new(body));
-    match tokio::time::timeout(limits.request, door.router.clone().call(request)).await {
+    match tokio::time::timeout(limits.request, context.router.clone().call(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => problem(
@@ -182,7 +183,7 @@ fn body_bytes(head: &http::request::Parts) -> usize {
 /// has so many at a time.
 #[expect(clippy::result_large_err, reason = "the refusal is the answer")]
 fn place_for_body<E: SocketEdge>(
-    door: &Door<E>,
+    context: &ListenerContext<E>,
     head: &http::request::Parts,
     peer: Peer,
 ) -> Result<Option<Share>, Response<Body>> {
@@ -190,7 +191,7 @@ fn place_for_body<E: SocketEdge>(
     if !unsaid && body_bytes(head) <= BODY_SMALL_BYTES {
         return Ok(None);
     }
-    match Share::take(&door.bodies, network(peer.ip), LARGE_BODIES_MAX) {
+    match Share::take(&context.bodies, network(peer.ip), LARGE_BODIES_MAX) {
         Some(place) => Ok(Some(place)),
         None => {
             let words =
@@ -206,7 +207,7 @@ fn place_for_body<E: SocketEdge>(
 
 /// Answers a request for a socket.
 fn upgrade<E: SocketEdge>(
-    door: &Door<E>,
+    context: &ListenerContext<E>,
     visit: &Visit<E::Accepted>,
     head: &http::request::Parts,
     peer: Peer,
@@ -224,12 +225,13 @@ fn upgrade<E: SocketEdge>(
         refusal
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
-        door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
+        context.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
         return refusal;
     }
-    let Some(share) = Share::take(&door.sockets, network(peer.ip), limits.connections_per_ip_max)
+    let Some(share) =
+        Share::take(&context.sockets, network(peer.ip), limits.connections_per_ip_max)
     else {
-        door.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
+        context.metrics.handshake_failures_total.of(HandshakeFailure::ConnectionsPerAddress).inc();
         let mut refusal = problem(
             StatusCode::TOO_MANY_REQUESTS,
             "connections-per-ip-max",
@@ -239,13 +241,13 @@ fn upgrade<E: SocketEdge>(
         refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
         return refusal;
     };
-    match door.edge.handshake(head, peer) {
+    match context.edge.handshake(head, peer) {
         Ok((response, accepted)) => {
             *visit.accepted.lock() = Some((accepted, share));
             response.map(|()| Body::empty())
         }
         Err(refusal) => {
-            door.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
+            context.metrics.handshake_failures_total.of(HandshakeFailure::Upgrade).inc();
             refusal.map(Body::from)
         }
     }

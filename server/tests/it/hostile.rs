@@ -356,7 +356,7 @@ async fn text_that_is_no_utf_8_is_refused_and_never_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_dawdles_at_the_door_is_let_go_and_the_others_are_served() {
+async fn whoever_dawdles_before_hello_is_let_go_and_the_others_are_served() {
     let server = TestServer::start_with(|config| {
         config.header_ms = 200;
         config.handshakes_per_ip_max = 8;
