@@ -8,7 +8,7 @@ use protocol::message::Message;
 use crate::meter::{Case, Meter};
 use crate::world::{CONVERSATION, NOW, World};
 
-/// Lines of a page of history.
+/// Messages of a page of history.
 const PAGE: u32 = 50;
 
 /// Measures a message that came a moment ago, whose own end is compared with today; one that was stored, about

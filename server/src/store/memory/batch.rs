@@ -11,7 +11,7 @@ use protocol::ids::{ConversationId, TenantId};
 use protocol::message::{Author, Seq};
 
 use super::records::{MemoryRecords, no_records};
-use super::transcript::{Conversation, Home, Line};
+use super::transcript::{Conversation, Home, MessageRow};
 use super::{Shard, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::Sequenced;
@@ -58,20 +58,20 @@ impl Shared {
             return Ok(vec![put]);
         }
         self.prepare(writes).map_err(of_none)?;
-        let mut lines = Vec::new();
+        let mut rows = Vec::new();
         let mut buckets = BTreeSet::new();
         for (at, write) in writes.iter().enumerate() {
             if let Write::Message(sequenced) = write {
-                let line = self.seal_line(sequenced);
-                let line = line.map_err(|error| Refused { at: Some(at), error })?;
-                buckets.extend(line.is_some().then(|| message_lock(sequenced).bucket));
-                lines.push(line);
+                let row = self.seal_row(sequenced);
+                let row = row.map_err(|error| Refused { at: Some(at), error })?;
+                buckets.extend(row.is_some().then(|| message_lock(sequenced).bucket));
+                rows.push(row);
             }
         }
-        let mut lines = lines.into_iter();
+        let mut rows = rows.into_iter();
         let mut held = Held::of(self, writes);
         let step = |(at, write)| {
-            held.step(write, &mut lines).map_err(|error| Refused { at: Some(at), error })
+            held.step(write, &mut rows).map_err(|error| Refused { at: Some(at), error })
         };
         let stepped = writes.iter().enumerate().map(step).collect::<Result<Vec<_>, _>>();
         let stepped = stepped.and_then(|wrote| {
@@ -91,7 +91,7 @@ impl Shared {
 
     /// The way of nearly every write.
     fn put(&self, sequenced: &Sequenced) -> Result<Wrote, StoreError> {
-        let Some(line) = self.seal_line(sequenced)? else {
+        let Some(row) = self.seal_row(sequenced)? else {
             return self.with(sequenced.envelope().conversation(), |kept| {
                 kept.ok_or(StoreError::NotFound)?.of(sequenced.envelope().tag())?;
                 Ok(Wrote::PassedOver)
@@ -102,7 +102,7 @@ impl Shared {
             self.with(sequenced.envelope().conversation(), |kept| {
                 let kept = kept.ok_or(StoreError::NotFound)?;
                 kept.of(tag)?;
-                let new = kept.put(line)?;
+                let new = kept.put(row)?;
                 let unlisted = kept.list(tag.class, tag.ingest_day);
                 Ok::<_, StoreError>((unlisted, new, new && kept.touch()))
             })?;
@@ -122,7 +122,7 @@ impl Shared {
     }
 
     /// Nothing where it died while it waited: then nothing is kept of it.
-    fn seal_line(&self, sequenced: &Sequenced) -> Result<Option<Line>, StoreError> {
+    fn seal_row(&self, sequenced: &Sequenced) -> Result<Option<MessageRow>, StoreError> {
         if sequenced.envelope().tag().expires.is_some_and(|day| self.clock.now().day() >= day) {
             return Ok(None);
         }
@@ -136,7 +136,7 @@ impl Shared {
         };
         let body =
             outcome.map_err(|error| self.keys_failed(error, StoreOp::Keys, "write a row"))?;
-        Ok(Some(Line::of(sequenced, body.ok_or(StoreError::NotFound)?)))
+        Ok(Some(MessageRow::of(sequenced, body.ok_or(StoreError::NotFound)?)))
     }
 
     /// Has the keys made that a batch needs.
@@ -214,19 +214,19 @@ impl<'a> Held<'a> {
         found.ok_or(StoreError::NotFound)
     }
 
-    /// One write; `lines` are the batch's sealed messages, in their order.
+    /// One write; `rows` are the batch's sealed messages, in their order.
     fn step(
         &mut self,
         write: &Write,
-        lines: &mut impl Iterator<Item = Option<Line>>,
+        rows: &mut impl Iterator<Item = Option<MessageRow>>,
     ) -> Result<Wrote, StoreError> {
         let before = match write {
             Write::Message(sequenced) => {
                 let envelope = sequenced.envelope();
                 let kept = self.find(envelope.conversation()).ok_or(StoreError::NotFound)?;
                 kept.of(envelope.tag())?;
-                let Some(line) = lines.next().flatten() else { return Ok(Wrote::PassedOver) };
-                if !kept.put(line)? {
+                let Some(row) = rows.next().flatten() else { return Ok(Wrote::PassedOver) };
+                if !kept.put(row)? {
                     return Ok(Wrote::PassedOver);
                 }
                 if self.feeds {

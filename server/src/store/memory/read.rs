@@ -7,7 +7,7 @@ use protocol::ids::{ConversationId, MessageId, TenantId};
 use protocol::message::Seq;
 use protocol::time::UnixMillis;
 
-use super::transcript::{Conversation, Home, Line};
+use super::transcript::{Conversation, Home, MessageRow};
 use super::{MemoryStore, Shared};
 use crate::metrics::StoreOp;
 use crate::privacy::envelope::{Envelope, Parts, Sequenced, Tag};
@@ -92,10 +92,10 @@ impl Transcript for MemoryStore {
         let found = self.shared.with_of(tenant, conversation, |kept| {
             (kept.home(), kept.find(message, after).cloned().collect::<Vec<_>>())
         });
-        let Some((home, lines)) = found else { return Ok(None) };
+        let Some((home, rows)) = found else { return Ok(None) };
         let timeline = self.shared.timeline(home.site);
-        for line in &lines {
-            if let Some(sequenced) = self.shared.sequenced(&home, timeline.as_ref(), line)? {
+        for row in &rows {
+            if let Some(sequenced) = self.shared.sequenced(&home, timeline.as_ref(), row)? {
                 return Ok(Some(sequenced));
             }
         }
@@ -131,24 +131,24 @@ impl Shared {
         conversation: ConversationId,
     ) -> Result<Option<NewestRow>> {
         let found = self.with_of(tenant, conversation, |kept| {
-            let lines = kept.page(Seq(0), None, ASKED_LOOKUPS_MAX).to_vec();
-            (kept.home(), kept.seq_last(), kept.receipts(), lines)
+            let rows = kept.page(Seq(0), None, ASKED_LOOKUPS_MAX).to_vec();
+            (kept.home(), kept.seq_last(), kept.receipts(), rows)
         });
-        let Some((home, seq_last, receipts, lines)) = found else { return Ok(None) };
+        let Some((home, seq_last, receipts, rows)) = found else { return Ok(None) };
         let timeline = self.timeline(home.site);
         let timeline = timeline.as_ref();
         let sight = Sight::Words(self.clock.now().day());
         let mut newest = NewestWords::default();
-        for line in lines.iter().rev() {
+        for row in rows.iter().rev() {
             if newest.is_done() {
                 break;
             }
-            newest.look((line.visibility, line.author.kind()), || {
-                let seen = sight.sees(&self.tag(&home, timeline, line), timeline);
-                if seen { self.sequenced(&home, timeline, line) } else { Ok(None) }
+            newest.look((row.visibility, row.author.kind()), || {
+                let seen = sight.sees(&self.tag(&home, timeline, row), timeline);
+                if seen { self.sequenced(&home, timeline, row) } else { Ok(None) }
             })?;
         }
-        let below = (Seq(0), lines.first().map(|oldest| oldest.seq));
+        let below = (Seq(0), rows.first().map(|oldest| oldest.seq));
         let (words, asked) = newest.or_below(|| {
             let page = self.page(tenant, conversation, sight, below, 1);
             page.map(|mut page| page.messages.pop())
@@ -168,19 +168,19 @@ impl Shared {
         let mut timeline = None;
         while !paging.is_done() {
             let found = self.with_of(tenant, conversation, |kept| {
-                let lines = kept.sighted(sight, (after, before), usize::from(limit) + 1);
-                (kept.home(), lines)
+                let rows = kept.sighted(sight, (after, before), usize::from(limit) + 1);
+                (kept.home(), rows)
             });
-            let Some((home, lines)) = found else { break };
-            let Some(oldest) = lines.last() else { break };
+            let Some((home, rows)) = found else { break };
+            let Some(oldest) = rows.last() else { break };
             before = Some(oldest.seq);
             let timeline = timeline.get_or_insert_with(|| self.timeline(home.site)).as_ref();
-            for line in &lines {
+            for row in &rows {
                 if paging.is_done() {
                     break;
                 }
-                let seen = sight.sees(&self.tag(&home, timeline, line), timeline);
-                paging.take(if seen { self.sequenced(&home, timeline, line)? } else { None });
+                let seen = sight.sees(&self.tag(&home, timeline, row), timeline);
+                paging.take(if seen { self.sequenced(&home, timeline, row)? } else { None });
             }
         }
         Ok(paging.finish())
@@ -203,12 +203,12 @@ impl Shared {
             let found = self.with_of(tenant, conversation, |kept| {
                 (kept.home(), kept.page(after, before, wanted).to_vec())
             });
-            let Some((home, lines)) = found else { break };
-            let Some(oldest) = lines.first() else { break };
+            let Some((home, rows)) = found else { break };
+            let Some(oldest) = rows.first() else { break };
             before = Some(oldest.seq);
             let timeline = timeline.get_or_insert_with(|| self.timeline(home.site));
-            for line in lines.iter().rev() {
-                let sequenced = self.sequenced(&home, timeline.as_ref(), line)?;
+            for row in rows.iter().rev() {
+                let sequenced = self.sequenced(&home, timeline.as_ref(), row)?;
                 dead += usize::from(sequenced.is_none());
                 newest_first.extend(sequenced);
             }
@@ -217,19 +217,19 @@ impl Shared {
         Ok(newest_first)
     }
 
-    fn tag(&self, home: &Home, timeline: Option<&SiteTimeline>, line: &Line) -> Tag {
+    fn tag(&self, home: &Home, timeline: Option<&SiteTimeline>, row: &MessageRow) -> Tag {
         let today = self.clock.now().day();
         Tag {
             tenant: home.tenant,
             site: home.site,
             subject: home.visitor,
-            class: line.class,
-            purposes: line.purposes,
-            flags: line.flags,
-            policy_version: line.policy_version,
-            ingest_day: line.day,
+            class: row.class,
+            purposes: row.purposes,
+            flags: row.flags,
+            policy_version: row.policy_version,
+            ingest_day: row.day,
             expires: timeline
-                .and_then(|timeline| evaluate(timeline, line.class, line.day, today).expires),
+                .and_then(|timeline| evaluate(timeline, row.class, row.day, today).expires),
         }
     }
 
@@ -238,26 +238,25 @@ impl Shared {
         &self,
         home: &Home,
         timeline: Option<&SiteTimeline>,
-        line: &Line,
+        row: &MessageRow,
     ) -> Result<Option<Arc<Sequenced>>> {
-        let tag = self.tag(home, timeline, line);
-        let bound =
-            sealed::message_bound(&tag, home.conversation, line.seq, line.message.as_bytes());
+        let tag = self.tag(home, timeline, row);
+        let bound = sealed::message_bound(&tag, home.conversation, row.seq, row.message.as_bytes());
         let lock = sealed::message_lock(&tag, home.conversation);
-        let plain = sealed::unless_destroyed(self.sealer.unseal(&lock, &bound, &line.body));
+        let plain = sealed::unless_destroyed(self.sealer.unseal(&lock, &bound, &row.body));
         let Some(plain) = self.unsealed(plain)? else { return Ok(None) };
         let content = sealed::content_from(&plain).ok_or(SealError::Tampered);
         let envelope = Envelope::restore(Parts {
             tag,
             conversation: home.conversation,
-            message: line.message,
-            author: line.author,
-            visibility: line.visibility,
-            at: line.at,
-            seen_seq: line.seen_seq,
+            message: row.message,
+            author: row.author,
+            visibility: row.visibility,
+            at: row.at,
+            seen_seq: row.seen_seq,
             content: self.unsealed(content)?,
         });
-        Ok(Some(Arc::new(envelope.sequence(line.seq))))
+        Ok(Some(Arc::new(envelope.sequence(row.seq))))
     }
 
     /// Lists the changes of those in which something was said.

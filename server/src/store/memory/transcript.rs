@@ -27,7 +27,7 @@ pub(super) type Sealed = Vec<u8>;
 
 /// A message without what all messages of its conversation share.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct MessageRow {
     pub(super) seq: Seq,
     pub(super) message: MessageId,
     pub(super) author: Author,
@@ -42,7 +42,7 @@ pub(super) struct Line {
     pub(super) body: Sealed,
 }
 
-impl Line {
+impl MessageRow {
     pub(super) fn of(sequenced: &Sequenced, body: Sealed) -> Self {
         let envelope = sequenced.envelope();
         let tag = envelope.tag();
@@ -76,7 +76,7 @@ pub(super) struct Home {
 pub(super) struct Conversation {
     home: Home,
     /// In order of their sequence numbers.
-    lines: Vec<Line>,
+    rows: Vec<MessageRow>,
     /// Sequence numbers of internal notes, in order.
     notes: Vec<Seq>,
     /// Sequence numbers of notes and of event messages, in order.
@@ -99,7 +99,7 @@ impl Conversation {
     pub(super) fn new(home: Home) -> Self {
         Self {
             home,
-            lines: Vec::new(),
+            rows: Vec::new(),
             notes: Vec::new(),
             wordless: Vec::new(),
             system: Vec::new(),
@@ -136,60 +136,60 @@ impl Conversation {
 
     /// The newest sequence number, also if its message was cleaned up since.
     pub(super) fn seq_last(&self) -> Seq {
-        self.lines.last().map_or(self.floor, |line| line.seq.max(self.floor))
+        self.rows.last().map_or(self.floor, |row| row.seq.max(self.floor))
     }
 
     /// Puts a message where its sequence number belongs; whether it was not there before.
-    pub(super) fn put(&mut self, line: Line) -> Result<bool, StoreError> {
+    pub(super) fn put(&mut self, row: MessageRow) -> Result<bool, StoreError> {
         // Nearly always it is the newest.
-        if self.lines.last().is_none_or(|last| last.seq < line.seq) {
-            self.enter(&line);
-            self.lines.push(line);
+        if self.rows.last().is_none_or(|last| last.seq < row.seq) {
+            self.enter(&row);
+            self.rows.push(row);
             return Ok(true);
         }
-        match self.lines.binary_search_by_key(&line.seq, |there| there.seq) {
+        match self.rows.binary_search_by_key(&row.seq, |there| there.seq) {
             Err(at) => {
-                self.enter(&line);
-                self.lines.insert(at, line);
+                self.enter(&row);
+                self.rows.insert(at, row);
                 Ok(true)
             }
             // The same one: it was stored before, and that is all one wants.
-            Ok(at) if self.lines.get(at).is_some_and(|there| there.message == line.message) => {
+            Ok(at) if self.rows.get(at).is_some_and(|there| there.message == row.message) => {
                 Ok(false)
             }
             Ok(_) => Err(StoreError::SeqTaken { seq_last: self.seq_last() }),
         }
     }
 
-    /// Notes what a line is found or passed over by.
-    fn enter(&mut self, line: &Line) {
+    /// Notes what a row is found or passed over by.
+    fn enter(&mut self, row: &MessageRow) {
         for (sight, numbers) in
             [(NOTES, &mut self.notes), (WORDLESS, &mut self.wordless), (SYSTEM, &mut self.system)]
         {
-            if sight.leaves_out(line.visibility, line.author.kind())
-                && let Err(at) = numbers.binary_search(&line.seq)
+            if sight.leaves_out(row.visibility, row.author.kind())
+                && let Err(at) = numbers.binary_search(&row.seq)
             {
-                numbers.insert(at, line.seq);
+                numbers.insert(at, row.seq);
             }
         }
-        if line.seq.0 > SEARCHED_MAX {
-            self.by_id.insert((line.message, line.seq));
+        if row.seq.0 > SEARCHED_MAX {
+            self.by_id.insert((row.message, row.seq));
         }
     }
 
-    fn leave(&mut self, line: &Line) {
+    fn leave(&mut self, row: &MessageRow) {
         for numbers in [&mut self.notes, &mut self.wordless, &mut self.system] {
-            if let Ok(at) = numbers.binary_search(&line.seq) {
+            if let Ok(at) = numbers.binary_search(&row.seq) {
                 numbers.remove(at);
             }
         }
-        self.by_id.remove(&(line.message, line.seq));
+        self.by_id.remove(&(row.message, row.seq));
     }
 
     pub(super) fn take(&mut self, seq: Seq) {
-        if let Ok(at) = self.lines.binary_search_by_key(&seq, |there| there.seq) {
-            let line = self.lines.remove(at);
-            self.leave(&line);
+        if let Ok(at) = self.rows.binary_search_by_key(&seq, |there| there.seq) {
+            let row = self.rows.remove(at);
+            self.leave(&row);
         }
     }
 
@@ -236,12 +236,11 @@ impl Conversation {
 
     /// The newest messages with sequence numbers in `(after, before)`, at most so many, in order of
     /// their sequence numbers.
-    pub(super) fn page(&self, after: Seq, before: Option<Seq>, limit: usize) -> &[Line] {
-        let from = self.lines.partition_point(|line| line.seq <= after);
-        let to = before.map_or(self.lines.len(), |before| {
-            self.lines.partition_point(|line| line.seq < before)
-        });
-        self.lines.get(from.max(to.saturating_sub(limit))..to).unwrap_or_default()
+    pub(super) fn page(&self, after: Seq, before: Option<Seq>, limit: usize) -> &[MessageRow] {
+        let from = self.rows.partition_point(|row| row.seq <= after);
+        let to = before
+            .map_or(self.rows.len(), |before| self.rows.partition_point(|row| row.seq < before));
+        self.rows.get(from.max(to.saturating_sub(limit))..to).unwrap_or_default()
     }
 
     /// The newest messages in `(after, before)` that the sight does not leave out, the newest first, at most so many.
@@ -250,27 +249,27 @@ impl Conversation {
         sight: Sight,
         (after, before): (Seq, Option<Seq>),
         limit: usize,
-    ) -> Vec<Line> {
-        let mut to = before.map_or(self.lines.len(), |before| self.below(before));
+    ) -> Vec<MessageRow> {
+        let mut to = before.map_or(self.rows.len(), |before| self.below(before));
         let mut found = Vec::new();
         while found.len() < limit {
-            let Some(line) = to.checked_sub(1).and_then(|at| self.lines.get(at)) else { break };
-            if line.seq <= after {
+            let Some(row) = to.checked_sub(1).and_then(|at| self.rows.get(at)) else { break };
+            if row.seq <= after {
                 break;
             }
-            if sight.leaves_out(line.visibility, line.author.kind()) {
-                to = self.below(self.run_begins(sight, line.seq));
+            if sight.leaves_out(row.visibility, row.author.kind()) {
+                to = self.below(self.run_begins(sight, row.seq));
             } else {
-                found.push(line.clone());
+                found.push(row.clone());
                 to -= 1;
             }
         }
         found
     }
 
-    /// How many lines stand below a sequence number.
+    /// How many rows stand below a sequence number.
     fn below(&self, seq: Seq) -> usize {
-        self.lines.partition_point(|line| line.seq < seq)
+        self.rows.partition_point(|row| row.seq < seq)
     }
 
     /// The first sequence number of the run without a gap that ends at this one and that the sight
@@ -297,13 +296,13 @@ impl Conversation {
     }
 
     /// Messages with this id above `after`, the newest first.
-    pub(super) fn find(&self, message: MessageId, after: Seq) -> impl Iterator<Item = &Line> {
+    pub(super) fn find(&self, message: MessageId, after: Seq) -> impl Iterator<Item = &MessageRow> {
         let from = Seq(after.0.max(SEARCHED_MAX).saturating_add(1));
         let far = self.by_id.range((message, from)..=(message, Seq(u64::MAX))).rev();
-        let far = far.filter_map(|(_, seq)| self.lines.get(self.below(*seq)));
-        let near = self.lines.get(..self.below(Seq(SEARCHED_MAX + 1))).unwrap_or_default();
-        let near = near.iter().rev().take_while(move |line| line.seq > after);
-        far.chain(near).filter(move |line| line.message == message)
+        let far = far.filter_map(|(_, seq)| self.rows.get(self.below(*seq)));
+        let near = self.rows.get(..self.below(Seq(SEARCHED_MAX + 1))).unwrap_or_default();
+        let near = near.iter().rev().take_while(move |row| row.seq > after);
+        far.chain(near).filter(move |row| row.message == message)
     }
 
     /// Removes what was sealed in buckets of these classes and days; whether anything was. Sequence
@@ -312,18 +311,18 @@ impl Conversation {
         if self.listed.is_some_and(|(class, day)| due(class, day)) {
             self.listed = None;
         }
-        let (goes, stays): (Vec<Line>, _) =
-            std::mem::take(&mut self.lines).into_iter().partition(|line| due(line.class, line.day));
-        self.lines = stays;
-        for line in &goes {
-            self.floor = self.floor.max(line.seq);
-            self.leave(line);
+        let (goes, stays): (Vec<MessageRow>, _) =
+            std::mem::take(&mut self.rows).into_iter().partition(|row| due(row.class, row.day));
+        self.rows = stays;
+        for row in &goes {
+            self.floor = self.floor.max(row.seq);
+            self.leave(row);
         }
         !goes.is_empty()
     }
 
     /// Whether nothing that was said is left of it.
     pub(super) fn is_bare(&self) -> bool {
-        self.lines.is_empty()
+        self.rows.is_empty()
     }
 }
