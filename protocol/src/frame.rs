@@ -140,7 +140,7 @@ frames! {
         7 "delivered" Delivered (Everyone, Memory, watched) { conversation: ConversationId, seq: Seq }
         /// Everything up to here was on this person's screen. No answer.
         8 "seen" Seen (Everyone, Memory, watched) { conversation: ConversationId, seq: Seq }
-        /// Is the line alive? Answered at once with `pong`.
+        /// Is the connection alive? Answered at once with `pong`.
         9 "ping" Ping (Everyone, Memory) { request: RequestId }
         /// Asks for the newest messages before a sequence number. Answered with `history`.
         10 "history" History (Everyone, Store) {

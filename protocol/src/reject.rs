@@ -105,7 +105,7 @@ close_codes! {
     Draining = 4100 "draining",
     /// The client reads too slowly.
     TooSlow = 4101 "too slow",
-    /// The line was silent.
+    /// The connection was silent.
     NoPong = 4102 "no pong",
     /// Too many frames in too short a time.
     TooFast = 4103 "too fast",
@@ -130,7 +130,8 @@ pub enum Verdict {
     Now,
 }
 
-/// The verdicts by ranges of close codes, both ends included; all other codes are a broken line.
+/// The verdicts by ranges of close codes, both ends included; all other codes are a broken
+/// connection.
 ///
 /// The faults of RFC 6455 (1002, 1003, 1007) stop: the same client would commit them again.
 pub const VERDICTS: &[(u16, u16, Verdict)] = &[
@@ -142,7 +143,8 @@ pub const VERDICTS: &[(u16, u16, Verdict)] = &[
     (4200, 4200, Verdict::Now),
 ];
 
-/// The verdict of a close code, known or not: the range decides, and what has none is a broken line.
+/// The verdict of a close code, known or not: the range decides, and what has none is a broken
+/// connection.
 pub const fn verdict(code: u16) -> Verdict {
     let mut place = 0;
     while place < VERDICTS.len() {

@@ -132,8 +132,8 @@ impl SocketEdge for Gateway {
             ));
         }
         let encoding = websocket::offered(headers).find_map(Encoding::choose);
-        // Where nothing fits, the first one offered is echoed: a browser then opens the socket and can
-        // read the close code, where a refused handshake would show as a broken line.
+        // Where nothing fits, the first one offered is echoed: a browser then opens the socket and
+        // can read the close code, where a refused handshake would show as a broken connection.
         let echoed = encoding.map(Encoding::subprotocol);
         let response =
             websocket::accept(key, echoed.or_else(|| websocket::offered(headers).next()));

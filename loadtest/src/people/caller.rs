@@ -307,7 +307,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_on_which_nobody_is_welcomed_is_a_failed_connect() {
+    async fn a_connection_on_which_nobody_is_welcomed_is_a_failed_connect() {
         let (greeted, world) = greet_the_silent(|_| ()).await;
         assert!(matches!(greeted, Err(CallError::Unwelcomed)));
         assert_eq!(over(&world, Count::ConnectFailures), 1);

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_ends_is_turned_away_and_an_upgrade_that_is_taken_is_not() {
+    async fn a_connection_that_ends_is_turned_away_and_an_upgrade_that_is_taken_is_not() {
         let world = server(false).await;
         for (name, attack) in ungreeted() {
             // Who says nothing gives this server no byte to end at.

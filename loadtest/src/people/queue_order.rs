@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sure_where_a_line_broke_or_offers_last_longer_than_usual() {
+    fn nothing_is_sure_where_a_connection_broke_or_offers_last_longer_than_usual() {
         let mut order = two(120);
         assert!(!offered(&mut order, 2, 1_000));
         order.doubt();

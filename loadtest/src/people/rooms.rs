@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_will_be_cut_is_read_from_the_beginning_and_cut_once_the_run_began() {
+    async fn a_connection_that_will_be_cut_is_read_from_the_beginning_and_cut_once_the_run_began() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let world = world_at(listener.local_addr().unwrap(), "");
         let mut who = Who::Visitor { token: None };

@@ -54,7 +54,7 @@ pub(crate) struct Talk {
     seen: Seq,
     last: Option<(MessageId, UnixMillis)>,
     position: Option<u32>,
-    /// The line of the end came.
+    /// The event message of the end came.
     ended: bool,
 }
 
@@ -76,8 +76,9 @@ impl Talk {
         }
     }
 
-    /// Whether all came that was said before the conversation was closed. Its new state says less: on a bus it may
-    /// overtake the last words, which wait for their places. The line of the end stands behind them.
+    /// Whether all came that was said before the conversation was closed. Its new state says less:
+    /// on a bus it may overtake the last words, which wait for their sequence numbers. The event
+    /// message of the end stands behind them.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }

@@ -123,7 +123,7 @@ fn line(words: &str) {
 
 fn progress(phase: &str, point: &Point) -> String {
     format!(
-        "{:>6.0} s  {phase:12} {:>6} sent/s {:>7} delivered/s  p50 {:>8.2} ms  p99 {:>8.2} ms  ack p99 {:>8.2} ms  {:>6} lines  server {:>4} cores {:>6} MB  generator {:>4} cores",
+        "{:>6.0} s  {phase:12} {:>6} sent/s {:>7} delivered/s  p50 {:>8.2} ms  p99 {:>8.2} ms  ack p99 {:>8.2} ms  {:>6} conns  server {:>4} cores {:>6} MB  generator {:>4} cores",
         point.second.max(0.0),
         point.sent,
         point.delivered,

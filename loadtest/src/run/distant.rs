@@ -71,7 +71,7 @@ pub(crate) fn secret(file: Option<&Path>) -> Result<String> {
     Ok(secret.to_owned())
 }
 
-/// A worker's line, and by how much its clock differs at most.
+/// A worker's connection, and by how much its clock differs at most.
 #[derive(Debug)]
 pub(crate) struct Called {
     pub(crate) stream: BufReader<TcpStream>,
@@ -83,7 +83,7 @@ pub(crate) struct Called {
 /// # Errors
 /// If they are not.
 pub(crate) async fn answer(stream: TcpStream, secret: &str) -> Result<Called> {
-    stream.set_nodelay(true).context("cannot set up a worker's line")?;
+    stream.set_nodelay(true).context("cannot set up a worker's connection")?;
     let mut stream = BufReader::new(stream);
     let heard = tokio::time::timeout(GREETING, first_line(&mut stream)).await;
     let heard = heard.context("somebody called and said nothing")??;
@@ -115,14 +115,14 @@ fn judge(heard: &str, secret: &str, now: Micros) -> Result<u64> {
 async fn first_line(stream: &mut BufReader<TcpStream>) -> Result<String> {
     let mut line = String::new();
     let mut bounded = stream.take(GREETING_BYTES_MAX);
-    bounded.read_line(&mut line).await.context("the line broke at its greeting")?;
+    bounded.read_line(&mut line).await.context("the connection broke at its greeting")?;
     Ok(line)
 }
 
 async fn write<T: Serialize>(writer: &mut (impl AsyncWrite + Unpin), letter: &T) -> Result<()> {
     let mut line = serde_json::to_vec(letter).context("cannot put a letter into JSON")?;
     line.push(b'\n');
-    writer.write_all(&line).await.context("the line between controller and worker broke")
+    writer.write_all(&line).await.context("the connection between controller and worker broke")
 }
 
 async fn read<T: DeserializeOwned>(
@@ -130,8 +130,10 @@ async fn read<T: DeserializeOwned>(
     line: &mut String,
 ) -> Result<Option<T>> {
     line.clear();
-    let read =
-        reader.read_line(line).await.context("the line between controller and worker broke")?;
+    let read = reader
+        .read_line(line)
+        .await
+        .context("the connection between controller and worker broke")?;
     if read == 0 {
         return Ok(None);
     }
@@ -186,7 +188,7 @@ pub(crate) async fn serve(controller: SocketAddr, secret: &str, wait: Duration) 
     });
     let words = || format!("no controller answered at {controller} within {} s", wait.as_secs());
     let stream = stream.await.ok().with_context(words)?;
-    stream.set_nodelay(true).context("cannot set up the controller's line")?;
+    stream.set_nodelay(true).context("cannot set up the controller's connection")?;
     let mut stream = BufReader::new(stream);
     let greeting = Greeting {
         secret: secret.to_owned(),

@@ -227,7 +227,7 @@ async fn a_stall_shows_in_an_open_loop_and_not_in_a_closed_one() {
 
 /// Nobody would answer a visitor if the agents had not come back; and whoever is idle comes back as a page does.
 #[tokio::test(flavor = "multi_thread")]
-async fn desks_and_idle_visitors_come_back_when_their_lines_break() {
+async fn agents_and_idle_visitors_come_back_when_their_connections_break() {
     let scenario = "
 loop = \"open\"
 [mix]

@@ -28,15 +28,18 @@ pub enum Fault {
     ReversePage,
     /// A letter of its text becomes another.
     Corrupt,
-    /// Each so many that come after one of another conversation, that one comes on this line, too.
+    /// Each so many that come after one of another conversation, that one comes on this connection,
+    /// too.
     Misdeliver,
     /// The frame is no frame any more.
     Garble,
-    /// Once in the proxy's life, at the message of this number: every line stands still for so long.
+    /// Once in the proxy's life, at the message of this number: every connection stands still for
+    /// so long.
     Stall(usize, Duration),
-    /// Once in the proxy's life, at the message of this number: every line ends.
+    /// Once in the proxy's life, at the message of this number: every connection ends.
     Cut(usize),
-    /// Lines that begin after the first message are opened, and nothing that the server says on them comes through.
+    /// Connections that begin after the first message are opened, and nothing that the server says
+    /// on them comes through.
     Silence,
     /// Each so many acks of messages, one never comes, but for those after so many.
     SwallowAck(usize),
@@ -126,7 +129,7 @@ struct Ruin {
     last: std::sync::Mutex<Option<Vec<u8>>>,
     /// Held for writing while everything stands still.
     still: tokio::sync::RwLock<()>,
-    /// Lines wait for it beside what they carry.
+    /// Connections wait for it beside what they carry.
     cut: tokio::sync::Notify,
 }
 

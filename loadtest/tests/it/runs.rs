@@ -23,7 +23,7 @@ async fn smoke_passes_with_nothing_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cut_lines_lose_nothing_and_what_was_missed_comes_after_the_resume() {
+async fn cut_connections_lose_nothing_and_what_was_missed_comes_after_the_resume() {
     let server = Server::start().await;
     let scenario = "
 loop = \"open\"
@@ -43,7 +43,8 @@ rate = 150
     server.stop().await;
 }
 
-/// Agents' windows alone speak and their lines hold, so that what is late is late for those who were away.
+/// Agents' windows alone speak and their connections hold, so that what is late is late for those
+/// who were away.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_missed_while_they_were_away_is_a_late_delivery() {
     let server = Server::start().await;

@@ -220,7 +220,7 @@ impl Connection {
                 let read = ready!(self.outbox.socket().poll_read(cx, into));
                 Poll::Ready(match read {
                     Ok(read @ 1..) => self.read(into.get_mut(..read).unwrap_or_default()),
-                    // The end, or a broken line.
+                    // The end, or a broken connection.
                     Ok(0) | Err(_) => {
                         self.outbox.cut_off();
                         Vec::new()

@@ -208,7 +208,7 @@ impl Outbox {
         self.flush();
     }
 
-    /// The line broke, or the other end closed: nothing more is to be said.
+    /// The connection broke, or the other end closed: nothing more is to be said.
     pub(super) fn cut_off(&self) {
         self.over.store(true, Ordering::Release);
         self.wake.wake();

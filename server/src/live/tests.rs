@@ -762,7 +762,7 @@ async fn serve_one(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_is_whole_or_not_there_whenever_the_line_breaks_or_the_server_stops_waiting() {
+async fn an_act_is_whole_or_not_there_whenever_the_connection_breaks_or_the_server_stops_waiting() {
     let usual = Limits::of(&Config::defaults());
     let hasty = Limits { request: Duration::from_micros(1), ..usual.clone() };
     let mut gone_on = 0;

@@ -24,7 +24,7 @@ pub(super) fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-/// How long a visitor whose line broke counts as there: a reload or a tunnel.
+/// How long a visitor whose connection broke counts as there: a reload or a tunnel.
 const VISITOR_GRACE_MS: u64 = 20_000;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;

@@ -57,7 +57,8 @@ impl Client {
         Self::connect_on(Box::new(stream), &host, encoding, headers).await.unwrap()
     }
 
-    /// The same on a line that leads there, or the status with which it was refused: 0 for a line that broke.
+    /// The same on a connection that leads there, or the status with which it was refused: 0 for a
+    /// connection that broke.
     pub async fn connect_on(
         line: Box<dyn Line>,
         host: &str,
@@ -101,7 +102,7 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
-    /// Like [`Client::tell`], on a line that may be dead.
+    /// Like [`Client::tell`], on a connection that may be dead.
     pub async fn try_tell(&mut self, frame: &ClientFrame<'_>) -> bool {
         let mut bytes = Vec::new();
         encode_client(self.encoding, frame, &mut bytes).unwrap();
@@ -112,7 +113,7 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
-    /// Like [`Client::tell_raw`], on a line that may be dead.
+    /// Like [`Client::tell_raw`], on a connection that may be dead.
     pub async fn try_raw(&mut self, message: WsMessage) -> bool {
         self.socket.send(message).await.is_ok()
     }
@@ -156,7 +157,7 @@ impl Client {
         self.find(wanted).await.unwrap_or_else(|code| panic!("closed with {code}"))
     }
 
-    /// The same on a line that may end: then with which code.
+    /// The same on a connection that may end: then with which code.
     pub async fn find<T>(
         &mut self,
         mut wanted: impl FnMut(&ServerFrame<'static>) -> Option<T>,

@@ -260,7 +260,7 @@ async fn misbehaves(flag: &str) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), healed).await.expect("it heals by itself");
-    // The line stayed, and the same message goes through.
+    // The connection stayed, and the same message goes through.
     let request = visitor.next_request();
     visitor.send(request, conversation, message, "refused, then sent again").await;
     visitor.acked(request).await;

@@ -78,7 +78,7 @@ async fn a_subprotocol_is_found_on_any_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_two_programs_could_read_otherwise_is_refused_and_ends_the_line() {
+async fn a_head_that_two_programs_could_read_otherwise_is_refused_and_ends_the_connection() {
     let server = TestServer::start().await;
     let path = format!("/v1/widget/{}", server.site_key);
     let second = "GET /v1/sessions/current HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -82,7 +82,7 @@ impl Journal {
         }
     }
 
-    /// Sends what is not acked, then new ones, until the line breaks.
+    /// Sends what is not acked, then new ones, until the connection breaks.
     async fn write_until_death(&mut self, mut client: Client) {
         let mut by_request: HashMap<RequestId, MessageId> = HashMap::new();
         let mut waiting: HashSet<MessageId> = HashSet::new();

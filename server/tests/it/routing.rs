@@ -498,7 +498,7 @@ async fn refusal(client: &mut Client, request: RequestId) -> RejectCode {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_chooses_offline_with_the_console_open_gives_back_as_if_the_line_had_broken() {
+async fn who_chooses_offline_with_the_console_open_gives_back_as_if_the_connection_had_broken() {
     let (server, clock) = start().await;
     let mut agent = Client::agent(&server, 0).await;
     ready(&mut agent, 1).await;

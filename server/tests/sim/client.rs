@@ -1,6 +1,6 @@
 //! A browser or a console with its journal: what it shows, what it waits for, what its person does.
 //!
-//! Not here: the way to the server (`line`), what the server makes of it (`server`, `speak`).
+//! Not here: the way to the server (`connection`), what the server makes of it (`server`, `speak`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,8 +10,8 @@ use protocol::ids::{AgentId, ConversationId, MessageId, VisitorId};
 use protocol::message::{Author, Seq};
 use protocol::time::{Day, UnixMillis};
 
+use crate::connection::{Conn, Down, Up};
 use crate::faults::Mood;
-use crate::line::{Conn, Down, Up};
 use crate::routing::agent_id;
 use crate::world::{KEPT_DAYS, World};
 

@@ -11,8 +11,8 @@ use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
 use protocol::time::{Day, UnixMillis};
 
+use crate::connection::Conn;
 use crate::faults::{Mood, Planted};
-use crate::line::Conn;
 use crate::node::{Node, Way};
 use crate::server::{Header, Server};
 use crate::speak::message_of;

@@ -9,8 +9,8 @@ use livehelp::privacy::envelope::Sequenced;
 use livehelp::sequencer::{Acked, Ended, Joined, Outcome, Refusal, Settled, Submission};
 use protocol::ids::{ConversationId, MessageId};
 
+use crate::connection::{Conn, connection};
 use crate::faults::Planted;
-use crate::line::{Conn, connection};
 use crate::node::{Answer, Serial, Way};
 use crate::world::World;
 

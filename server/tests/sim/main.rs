@@ -1,5 +1,5 @@
-//! The simulation: clients, room, routing and a disk in one thread from one seed, with broken lines,
-//! crashes and clock steps, checked after each step and at the end.
+//! The simulation: clients, room, routing and a disk in one thread from one seed, with broken
+//! connections, crashes and clock steps, checked after each step and at the end.
 //!
 //! `SIM_SEED=7 cargo test --test sim` repeats one seed and prints what broke; `SIM_SEEDS=5000` tells that many.
 
@@ -13,7 +13,7 @@
 
 mod world;
 mod client;
-mod line;
+mod connection;
 mod server;
 mod node;
 mod lanes;

@@ -16,10 +16,10 @@ use livehelp::sequencer::{
 use protocol::ids::{ConversationId, MessageId};
 use protocol::message::Seq;
 
+use crate::connection::{Conn, Down, connection};
 use crate::disk::{Write, WriteOutcome};
 use crate::faults::Planted;
 use crate::lanes::{Attempt, LaneEntry, Sender};
-use crate::line::{Conn, Down, connection};
 use crate::net::{Asking, BusEvent, Question};
 use crate::speak::{item_of, message_of};
 use crate::world::World;
@@ -405,7 +405,7 @@ impl World {
                     return;
                 };
                 let gone = way.from.is_some_and(|conn| !self.wires.contains_key(&conn));
-                // Its line is gone, and it may be that what waited went with it.
+                // Its connection is gone, and it may be that what waited went with it.
                 if gone && way.answer == Answer::Author && self.chance.one_in(2) {
                     return self.let_go(&mut way);
                 }

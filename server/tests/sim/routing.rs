@@ -5,8 +5,8 @@ use protocol::ids::{AgentId, ConversationId, TenantId};
 use protocol::message::{EventKind, Visibility};
 
 use crate::client::Who;
+use crate::connection::{Conn, Down};
 use crate::faults::Planted;
-use crate::line::{Conn, Down};
 use crate::world::{AGENTS, World, id16};
 
 impl World {

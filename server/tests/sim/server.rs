@@ -18,9 +18,9 @@ use protocol::message::Seq;
 use protocol::time::{Day, UnixMillis};
 
 use crate::client::{Client, Who};
+use crate::connection::{Conn, Down, Up, connection};
 use crate::disk::{Disk, Write, is_dead};
 use crate::faults::Planted;
-use crate::line::{Conn, Down, Up, connection};
 use crate::routing::agent_id;
 use crate::speak::{item_of, message_of};
 use crate::world::{AGENTS, Tenant, World};

@@ -14,8 +14,8 @@ use protocol::personal::Text;
 use protocol::time::Day;
 
 use crate::client::{Client, Item, Pending, Who};
+use crate::connection::{Conn, Down};
 use crate::faults::Planted;
-use crate::line::{Conn, Down};
 use crate::world::World;
 
 impl World {

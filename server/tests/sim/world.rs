@@ -1,7 +1,7 @@
 //! Everything from one seed: the clock, the people, the order in which things happen.
 //!
-//! Not here: what clients do (`client`, `line`), what the server does (`server`, `speak`, `routing`), what
-//! survives (`disk`), what must hold (`invariants`), bugs on purpose (`faults`).
+//! Not here: what clients do (`client`, `connection`), what the server does (`server`, `speak`,
+//! `routing`), what survives (`disk`), what must hold (`invariants`), bugs on purpose (`faults`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -14,9 +14,9 @@ use protocol::ids::{ConversationId, MessageId, SiteId, TenantId, VisitorId};
 use protocol::time::{Day, UnixMillis};
 
 use crate::client::{Client, Who};
+use crate::connection::{Conn, Wire};
 use crate::disk::{Disk, Write};
 use crate::faults::{Chance, Counts, Mood, Planted, nodes_of};
-use crate::line::{Conn, Wire};
 use crate::net::Net;
 use crate::node::Node;
 use crate::routing::agent_id;

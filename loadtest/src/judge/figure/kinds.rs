@@ -38,7 +38,8 @@ words! {
         AckService "ack_service",
         /// From the moment someone was due to come until their welcome.
         Connect "connect",
-        /// From a line's end until its owner is where they were, all that they missed included.
+        /// From a connection's end until its owner is where they were, all that they missed
+        /// included.
         Resume "resume",
         /// From the opening of a conversation until an agent has it.
         QueueWait "queue_wait",
@@ -79,11 +80,11 @@ words! {
         Connects "connects",
         /// Attempts to connect that failed.
         ConnectFailures "connect_failures",
-        /// Lines that ended without our doing.
+        /// Connections that ended without our doing.
         Disconnects "disconnects",
-        /// Lines of slow readers that the server closed.
+        /// Connections of slow readers that the server closed.
         SlowCloses "slow_closes",
-        /// Lines that we cut.
+        /// Connections that we cut.
         Cuts "cuts",
         /// Visits that began.
         Visits "visits",

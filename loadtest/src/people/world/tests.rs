@@ -78,7 +78,7 @@ fn two_may_be_asked_one_after_the_other_and_not_at_once() {
 }
 
 #[test]
-fn who_lets_go_or_loses_a_line_makes_room_for_another() {
+fn who_lets_go_or_loses_a_connection_makes_room_for_another() {
     let world = world("");
     world.taken(ROOM, ONE);
     // It is not theirs to let go of.

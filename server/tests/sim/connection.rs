@@ -1,4 +1,4 @@
-//! The way between a client and the server: frames, lines that break, half of what was sent.
+//! The way between a client and the server: frames, connections that break, half of what was sent.
 
 use std::collections::VecDeque;
 
@@ -207,7 +207,7 @@ impl World {
     pub(crate) fn carry_up(&mut self, conn: Conn) {
         let Some(wire) = self.wires.get_mut(&conn).filter(|wire| !wire.held) else { return };
         if let Some(frame) = wire.up.pop_front() {
-            // A resend on the same line, as an impatient client makes it.
+            // A resend on the same connection, as an impatient client makes it.
             if matches!(frame, Up::Send(_)) && self.chance.one_in(12) {
                 self.counts.resends += 1;
                 wire.up.push_front(frame.clone());
