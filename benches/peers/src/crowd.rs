@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::clock::now;
 use crate::dialect::{Dialect, Heard, Member, Reply};
-use crate::net::{Ears, Net};
+use crate::net::{Handler, Net};
 
 /// How many may be on their way in at once: fewer than any server's bound on unfinished handshakes.
 const COMING_MAX: usize = 48;
@@ -115,7 +115,7 @@ impl Listener<'_> {
     }
 }
 
-impl Ears for Listener<'_> {
+impl Handler for Listener<'_> {
     fn upgraded(&mut self, net: &mut Net, line: usize) -> Result<()> {
         if self.dialect.greet(line, &mut self.reply.say) {
             self.ready += 1;
@@ -177,7 +177,7 @@ impl Crowd {
                 self.lines += 1;
                 debug_assert_eq!(line + 1, self.lines);
             }
-            self.turn(WAIT, &mut Nothing)?;
+            self.poll(WAIT, &mut Nothing)?;
             if self.ended > 0 {
                 bail!("the server ended a line that was to come in");
             }
@@ -190,20 +190,20 @@ impl Crowd {
         Ok(())
     }
 
-    /// Lets a turn pass.
+    /// Lets a poll pass.
     ///
     /// # Errors
     /// If the server breaks something off.
-    pub fn turn(&mut self, wait: Duration, work: &mut dyn Work) -> Result<()> {
-        self.with_ears(work, |net, ears| net.turn(wait, ears))
+    pub fn poll(&mut self, wait: Duration, work: &mut dyn Work) -> Result<()> {
+        self.with_handler(work, |net, handler| net.poll(wait, handler))
     }
 
-    fn with_ears(
+    fn with_handler(
         &mut self,
         work: &mut dyn Work,
-        act: impl FnOnce(&mut Net, &mut dyn Ears) -> Result<()>,
+        act: impl FnOnce(&mut Net, &mut dyn Handler) -> Result<()>,
     ) -> Result<()> {
-        let mut ears = Listener {
+        let mut handler = Listener {
             dialect: &mut *self.dialect,
             scratch: &mut self.scratch,
             work,
@@ -211,9 +211,9 @@ impl Crowd {
             ready: 0,
             ended: 0,
         };
-        act(&mut self.net, &mut ears)?;
-        self.ready += ears.ready;
-        self.ended += ears.ended;
+        act(&mut self.net, &mut handler)?;
+        self.ready += handler.ready;
+        self.ended += handler.ended;
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Crowd {
     /// # Errors
     /// If what comes is not what it should be.
     pub fn hear_again(&mut self, line: usize) -> Result<()> {
-        self.with_ears(&mut Nothing, |net, ears| net.hear_again(line, ears))
+        self.with_handler(&mut Nothing, |net, handler| net.hear_again(line, handler))
     }
 
     /// How many lines the server has ended.

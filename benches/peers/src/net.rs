@@ -23,7 +23,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::framing::{CLOSE, MASK, PING, PONG, head_end, next_frame, push_frame};
 
-/// What one read asks for, and what one turn of the poll looks at.
+/// What one read asks for, and what one poll looks at.
 const READ_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
 /// A slow reader's buffer, and what one of its packets carries.
@@ -62,7 +62,7 @@ struct Line {
 }
 
 /// Who hears what comes.
-pub trait Ears {
+pub trait Handler {
     /// A line is open.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Net {
         })
     }
 
-    /// Connects and asks for the upgrade; [`Ears::upgraded`] hears when it is done.
+    /// Connects and asks for the upgrade; [`Handler::upgraded`] hears when it is done.
     ///
     /// # Errors
     /// If there is no connection.
@@ -218,12 +218,12 @@ impl Net {
     /// Reads a line again, and first what came meanwhile.
     ///
     /// # Errors
-    /// If the ears fail.
-    pub fn hear_again(&mut self, line: usize, ears: &mut dyn Ears) -> Result<()> {
+    /// If the handler fails.
+    pub fn hear_again(&mut self, line: usize, handler: &mut dyn Handler) -> Result<()> {
         if let Some(line) = self.lines.get_mut(line) {
             line.deaf = false;
         }
-        self.read(line, true, ears)
+        self.read(line, true, handler)
     }
 
     /// Starts the timer; `None` stops it.
@@ -250,12 +250,12 @@ impl Net {
         Ok(())
     }
 
-    /// Waits for something and hands it to `ears`.
+    /// Waits for something and hands it to `handler`.
     ///
     /// # Errors
     /// If the poll fails or the ears do.
-    pub fn turn(&mut self, wait: Duration, ears: &mut dyn Ears) -> Result<()> {
-        let mut events = self.events.take().context("a turn inside a turn")?;
+    pub fn poll(&mut self, wait: Duration, handler: &mut dyn Handler) -> Result<()> {
+        let mut events = self.events.take().context("a poll inside a poll")?;
         let polled = match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             polled => polled.context("poll"),
@@ -265,19 +265,19 @@ impl Net {
             if heard.is_err() {
                 break;
             }
-            heard = self.on_event(event, ears);
+            heard = self.on_event(event, handler);
         }
         self.events = Some(events);
         heard
     }
 
-    fn on_event(&mut self, event: &Event, ears: &mut dyn Ears) -> Result<()> {
+    fn on_event(&mut self, event: &Event, handler: &mut dyn Handler) -> Result<()> {
         if event.token() == TIMER {
             let mut times = [0; 8];
             if let Some(timer) = &self.timer
                 && rustix::io::read(timer, &mut times).is_ok()
             {
-                return ears.ticked(self, u64::from_ne_bytes(times));
+                return handler.ticked(self, u64::from_ne_bytes(times));
             }
             return Ok(());
         }
@@ -285,7 +285,7 @@ impl Net {
         if event.is_writable() {
             self.flush(line)?;
         }
-        if event.is_readable() { self.read(line, event.is_read_closed(), ears) } else { Ok(()) }
+        if event.is_readable() { self.read(line, event.is_read_closed(), handler) } else { Ok(()) }
     }
 
     fn flush(&mut self, line: usize) -> Result<()> {
@@ -305,7 +305,7 @@ impl Net {
     }
 
     /// What there is; `to_end`: the end may stand behind it already, and is no event of its own then.
-    fn read(&mut self, line: usize, to_end: bool, ears: &mut dyn Ears) -> Result<()> {
+    fn read(&mut self, line: usize, to_end: bool, handler: &mut dyn Handler) -> Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut outcome = Ok(());
         while let Some(at) = self.lines.get_mut(line).filter(|at| !at.deaf) {
@@ -319,10 +319,10 @@ impl Net {
             };
             if read == 0 && !more {
                 at.stage = Stage::Ended;
-                outcome = ears.ended(self, line);
+                outcome = handler.ended(self, line);
                 break;
             }
-            outcome = self.hear(line, buffer.get_mut(..read).unwrap_or_default(), ears);
+            outcome = self.hear(line, buffer.get_mut(..read).unwrap_or_default(), handler);
             if outcome.is_err() || !(more || to_end) {
                 break;
             }
@@ -332,10 +332,10 @@ impl Net {
     }
 
     /// Frames out of what was read, behind what was left from before.
-    fn hear(&mut self, line: usize, fresh: &mut [u8], ears: &mut dyn Ears) -> Result<()> {
+    fn hear(&mut self, line: usize, fresh: &mut [u8], handler: &mut dyn Handler) -> Result<()> {
         let Some(at) = self.lines.get_mut(line) else { return Ok(()) };
         if at.partial.is_empty() {
-            let used = self.frames(line, fresh, ears)?;
+            let used = self.frames(line, fresh, handler)?;
             if let Some(at) = self.lines.get_mut(line) {
                 at.partial.extend_from_slice(fresh.get(used..).unwrap_or_default());
             }
@@ -343,7 +343,7 @@ impl Net {
         }
         let mut whole = std::mem::take(&mut at.partial);
         whole.extend_from_slice(fresh);
-        let used = self.frames(line, &mut whole, ears)?;
+        let used = self.frames(line, &mut whole, handler)?;
         whole.drain(..used);
         if let Some(at) = self.lines.get_mut(line) {
             at.partial = whole;
@@ -351,7 +351,12 @@ impl Net {
         Ok(())
     }
 
-    fn frames(&mut self, line: usize, bytes: &mut [u8], ears: &mut dyn Ears) -> Result<usize> {
+    fn frames(
+        &mut self,
+        line: usize,
+        bytes: &mut [u8],
+        handler: &mut dyn Handler,
+    ) -> Result<usize> {
         let mut at = 0;
         let stage = self.lines.get(line).map(|line| line.stage);
         if stage == Some(Stage::Upgrading) {
@@ -363,7 +368,7 @@ impl Net {
             if let Some(line) = self.lines.get_mut(line) {
                 line.stage = Stage::Open;
             }
-            ears.upgraded(self, line)?;
+            handler.upgraded(self, line)?;
             at = end;
         }
         while let Some(frame) = next_frame(bytes, at) {
@@ -376,10 +381,10 @@ impl Net {
                     if let Some(line) = self.lines.get_mut(line) {
                         line.stage = Stage::Ended;
                     }
-                    ears.ended(self, line)?;
+                    handler.ended(self, line)?;
                     return Ok(at);
                 }
-                _ => ears.heard(self, line, payload)?,
+                _ => handler.heard(self, line, payload)?,
             }
         }
         Ok(at)

@@ -16,7 +16,7 @@ use loadtest::process::Usage;
 use rustls::ClientConfig;
 use testkit::{Owned, Process};
 
-use self::arrival::{Door, let_in};
+use self::arrival::{Endpoints, let_in};
 use self::backing::ejabberd::ejabberd;
 use self::backing::{descendants, mosquitto, nats, postgres, redis};
 use self::place::Place;
@@ -332,8 +332,9 @@ impl Running {
             (Peer::Livehelp, _) => Some(Names::furnished(self.world, console)),
             (Peer::LivehelpMemory, Some(admin)) => {
                 let keys = &self.folder.join("keys");
-                let door = Door { public: self.address, admin, tls: self.tls(), console, keys };
-                Some(let_in(&door, self.world)?)
+                let endpoints =
+                    Endpoints { public: self.address, admin, tls: self.tls(), console, keys };
+                Some(let_in(&endpoints, self.world)?)
             }
             _ => None,
         })

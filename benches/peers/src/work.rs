@@ -103,7 +103,7 @@ fn quantile(values: &mut [u32], share: f64) -> f64 {
 fn for_a_while(crowd: &mut Crowd, length: Duration, work: &mut dyn Work) -> Result<()> {
     let begin = now();
     while begin.elapsed() < length {
-        crowd.turn(WAIT, work)?;
+        crowd.poll(WAIT, work)?;
         if crowd.ended() > 0 {
             bail!("the server ended a line during its work");
         }
@@ -149,7 +149,7 @@ impl Closed {
         (self.measuring, self.going) = (false, false);
         let deadline = now() + DRAIN;
         while self.under_way > 0 {
-            crowd.turn(WAIT, self)?;
+            crowd.poll(WAIT, self)?;
             if now() > deadline {
                 bail!("{} messages were lost", self.under_way);
             }
@@ -327,7 +327,7 @@ impl Open {
         let before = server.usage()?;
         let deadline = now() + between * (end - first) + DRAIN;
         while self.delivered < end || (self.acks && self.acked < end) {
-            crowd.turn(WAIT, &mut self)?;
+            crowd.poll(WAIT, &mut self)?;
             if now() > deadline {
                 bail!("{} of {end} messages came", self.delivered);
             }
@@ -480,7 +480,7 @@ pub fn fan_out(server: &Running, listeners: usize, burst: usize, span: Span) -> 
     work.going = false;
     let deadline = now() + DRAIN;
     while work.missing > 0 || work.unacked > 0 {
-        crowd.turn(WAIT, &mut work)?;
+        crowd.poll(WAIT, &mut work)?;
         if now() > deadline {
             bail!("{} deliveries were lost", work.missing);
         }
@@ -631,7 +631,7 @@ fn cut_off(crowd: &mut Crowd, lines: Range<usize>) -> Result<()> {
     lines.into_iter().try_for_each(|line| crowd.hear_again(line))?;
     let deadline = now() + DRAIN;
     while crowd.ended() < count {
-        crowd.turn(WAIT, &mut Nothing)?;
+        crowd.poll(WAIT, &mut Nothing)?;
         if now() > deadline {
             bail!("{} of {count} slow readers were not cut off", count - crowd.ended());
         }

@@ -24,7 +24,7 @@ use crate::dialect::livehelp::{SOCKET, hello, written};
 
 /// Where the server is met.
 #[derive(Debug)]
-pub(super) struct Door<'a> {
+pub(super) struct Endpoints<'a> {
     pub(super) public: SocketAddr,
     pub(super) admin: SocketAddr,
     /// Where its public listener speaks TLS.
@@ -39,23 +39,23 @@ pub(super) struct Door<'a> {
 ///
 /// # Errors
 /// If the server refuses somebody.
-pub(super) fn let_in(door: &Door<'_>, world: World) -> Result<Names> {
+pub(super) fn let_in(endpoints: &Endpoints<'_>, world: World) -> Result<Names> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(come(door, world))
+    runtime.block_on(come(endpoints, world))
 }
 
-async fn come(door: &Door<'_>, world: World) -> Result<Names> {
-    let mut names = organization(door, world).await.context("make an Organization")?;
+async fn come(endpoints: &Endpoints<'_>, world: World) -> Result<Names> {
+    let mut names = organization(endpoints, world).await.context("make an Organization")?;
     let mut agents = Vec::new();
     for cookie in &names.agents {
-        let mut agent = Caller::connect(door, &names, Some(cookie)).await?;
+        let mut agent = Caller::connect(endpoints, &names, Some(cookie)).await?;
         let availability = Availability::Available;
         let take = |request| ClientFrame::Availability { request, availability, capacity: None };
         agent.ask(take).await.context("an agent could not become available")?;
         agents.push(agent);
     }
     for room in 0..world.rooms + world.alone {
-        let mut visitor = Caller::connect(door, &names, None).await?;
+        let mut visitor = Caller::connect(endpoints, &names, None).await?;
         names.tokens.push(visitor.token.take().context("a visitor got no token")?);
         if room >= world.rooms {
             continue;
@@ -74,11 +74,11 @@ async fn come(door: &Door<'_>, world: World) -> Result<Names> {
     Ok(names)
 }
 
-async fn organization(door: &Door<'_>, world: World) -> Result<Names> {
-    let key = fs::read_to_string(door.keys.join("operator-key")).context("read its key")?;
-    let origin = || door.console.clone();
-    let public = Rest { address: door.public, tls: door.tls.clone(), origin: origin() };
-    let admin = Rest { address: door.admin, tls: None, origin: origin() };
+async fn organization(endpoints: &Endpoints<'_>, world: World) -> Result<Names> {
+    let key = fs::read_to_string(endpoints.keys.join("operator-key")).context("read its key")?;
+    let origin = || endpoints.console.clone();
+    let public = Rest { address: endpoints.public, tls: endpoints.tls.clone(), origin: origin() };
+    let admin = Rest { address: endpoints.admin, tls: None, origin: origin() };
     let agents = u32::try_from(world.agents())?;
     let staff = Staff { agents, supervisors: u32::try_from(SUPERVISORS)?, bots: 0 };
     let Grounds { site_key, agents, supervisors, .. } =
@@ -104,17 +104,21 @@ struct Caller {
 }
 
 impl Caller {
-    async fn connect(door: &Door<'_>, names: &Names, cookie: Option<&str>) -> Result<Self> {
+    async fn connect(
+        endpoints: &Endpoints<'_>,
+        names: &Names,
+        cookie: Option<&str>,
+    ) -> Result<Self> {
         let origin = if cookie.is_some() { &names.console } else { &names.page };
         let mut headers = vec![(String::from("origin"), origin.clone())];
         headers.extend(cookie.map(|cookie| (String::from("cookie"), cookie.to_owned())));
         let target = Target {
-            address: door.public,
+            address: endpoints.public,
             path: SOCKET.to_owned(),
             subprotocol: Some(Encoding::Msgpack.subprotocol()),
             headers,
             source: None,
-            tls: door.tls.clone(),
+            tls: endpoints.tls.clone(),
         };
         let socket = Socket::connect(&target).await?;
         let mut caller = Self { socket, request: 1, token: None };
