@@ -2,11 +2,12 @@
 //!
 //! Lives here: which modules may import a crate, words that are wrong everywhere, file heads and
 //! lengths. Below: which module may import which (`layers`), circles between the files of one
-//! (`circles`). Not here: what the compiler, clippy or npm already hold. Called by `test`, and runs
-//! as a test of its own.
+//! (`circles`), names that were given up (`retired`). Not here: what the compiler, clippy or npm
+//! already hold. Called by `test`, and runs as a test of its own.
 
 mod circles;
 mod layers;
+mod retired;
 mod source;
 
 use std::fs;
@@ -150,6 +151,7 @@ fn check_rust(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
     let whole = code_only(text);
     let code = without_tests(&whole);
     check_words(&file, words(&whole.replace(FOREIGN_PATH, "")), faults);
+    retired::check(&file, text, faults);
     if is_test || package == "xtask" {
         return;
     }
