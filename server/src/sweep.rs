@@ -1,5 +1,6 @@
-//! Destroys what is due: first the keys, which ends it, then the rows, which cleans up. Sessions and
-//! invitations that are over go with it.
+//! Destroys what is due: first the keys, which ends it, then the rows, which cleans up. Sessions
+//! and invitations that are over go with it. To destroy the keys is crypto-shredding: whatever copy
+//! of the rows is left is noise.
 //!
 //! Lives here: the round, and the judgement of the clock by which it destroys.
 //! Not here: what is due (`privacy::sweep`), keys (`keys`), rows (`store`). Started by `run`.

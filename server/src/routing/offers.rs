@@ -1,5 +1,6 @@
 //! Offers and their deadlines, and all else that has a time: grace, rest after an offer that was
-//! not taken.
+//! not taken. An offer is a lease: one agent has it until its deadline, and then it goes on by
+//! itself.
 
 use protocol::conversation::ConversationState;
 use protocol::ids::{AgentId, ConversationId};

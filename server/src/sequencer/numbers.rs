@@ -1,4 +1,5 @@
-//! Which numbers were given, stored, lost: the primitives of the sequencer.
+//! Which numbers were given, stored, lost: the primitives of the sequencer. A void is the tombstone
+//! of a message that could not be stored: its number is not given again while the room lives.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! Behind the destruction of a bucket's key: its rows go, a few at a time, and then what the log kept.
+//! Behind the destruction of a bucket's key: its rows go, a few at a time, and then what the log
+//! kept. What stays of messages that are gone is one tombstone for each conversation: the newest
+//! sequence number that was given.
 
 use protocol::ids::{ConversationId, SiteId, TenantId, VisitorId};
 use protocol::retention::RetentionClass;

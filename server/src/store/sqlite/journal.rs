@@ -1,5 +1,6 @@
 //! The journal: where a batch of messages is synced before it is acked, and from where it is moved
-//! into the database later, many batches in one transaction.
+//! into the database later, many batches in one transaction. It is the write-ahead log of messages;
+//! a checkpoint (`checkpointer`) moves it into the database. SQLite's own log is its WAL.
 //!
 //! A file of fixed size, written over and over, so that a sync moves the bytes of a batch and
 //! nothing else. Its head says whose it is; then it has two halves, for the epochs in rotation:
