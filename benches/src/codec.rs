@@ -11,8 +11,8 @@ use protocol::time::Day;
 use crate::meter::{Case, Meter};
 use crate::world::{CONVERSATION, NOW, WORDS, message_id};
 
-/// Measures `send`, `message` and `ack`. Texts are borrowed from the bytes, and the buffer is used again,
-/// as a connection does it.
+/// Measures `send`, `message` and `ack`. Texts are borrowed from the bytes, and the buffer is used
+/// again, as a connection does it.
 pub fn measure(meter: &mut impl Meter) {
     let msgpack = Encoding::Msgpack;
     of_client(meter, msgpack, ["send-encode-msgpack", "send-decode-msgpack"]);

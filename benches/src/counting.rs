@@ -8,8 +8,8 @@ use std::hint::black_box;
 use crate::meter::{Case, Meter, Thread};
 use crate::{codec, fanout, gate, ingest, room, seal, tally, writer};
 
-/// Things that are done while it counts, at least: what happens now and then, such as a tree that grows, has its
-/// share in them. The writer's conversations all have their turn.
+/// Things that are done while it counts, at least: what happens now and then, such as a tree that
+/// grows, has its share in them. The writer's conversations all have their turn.
 const THINGS_MIN: u32 = 64;
 /// Acts that are done while it counts, at least.
 const ACTS_MIN: u32 = 8;
@@ -40,8 +40,8 @@ impl Named {
         format!("{}/{}", self.group, self.case.name)
     }
 
-    /// Acts of this case that are counted together. As many come before, so that caches and what is made at its
-    /// first use are there, as in a server that runs.
+    /// Acts of this case that are counted together. As many come before, so that caches and what is
+    /// made at its first use are there, as in a server that runs.
     pub fn acts(&self) -> u32 {
         (THINGS_MIN / self.case.each).max(ACTS_MIN)
     }
@@ -63,8 +63,8 @@ pub fn cases() -> Vec<Named> {
     all(None).met
 }
 
-/// Does the case with this path, so often that its sum divided by [`Named::acts`] is steady. Counts nothing
-/// by itself: valgrind does, if it runs this. Whether there is such a case.
+/// Does the case with this path, so often that its sum divided by [`Named::acts`] is steady. Counts
+/// nothing by itself: valgrind does, if it runs this. Whether there is such a case.
 pub fn act(path: &str) -> bool {
     all(Some(path)).met.iter().any(|named| named.path() == path)
 }
@@ -125,7 +125,8 @@ impl Meter for Counting {
     }
 }
 
-/// A place for callgrind to forget what came before. Not inlined, and not empty: two empty functions become one.
+/// A place for callgrind to forget what came before. Not inlined, and not empty: two empty
+/// functions become one.
 #[inline(never)]
 fn counting_begins() {
     black_box(0_u8);

@@ -49,8 +49,8 @@ impl FrameSink for Counter {
     fn close(&self, _: CloseCode) {}
 }
 
-/// Measures one message to the other side of a conversation, then to a thousand agents who look on: all by
-/// one subprotocol, or every other one by the other.
+/// Measures one message to the other side of a conversation, then to a thousand agents who look on:
+/// all by one subprotocol, or every other one by the other.
 pub fn measure(meter: &mut impl Meter) {
     of(meter, Case::new("to-one"), [Encoding::Msgpack; 2]);
     of(meter, Case::new("to-each-of-1000").each(MEMBERS), [Encoding::Msgpack; 2]);

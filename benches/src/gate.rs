@@ -11,8 +11,8 @@ use crate::world::{CONVERSATION, NOW, World};
 /// Messages of a page of history.
 const PAGE: u32 = 50;
 
-/// Measures a message that came a moment ago, whose own end is compared with today; one that was stored, about
-/// which the site's timeline decides; and a page of those.
+/// Measures a message that came a moment ago, whose own end is compared with today; one that was
+/// stored, about which the site's timeline decides; and a page of those.
 pub fn measure(meter: &mut impl Meter) {
     meter.repeat(Case::new("live"), || {
         let sequenced = World::default().sequenced(CONVERSATION, 1);

@@ -8,8 +8,8 @@ use protocol::message::Author;
 use crate::meter::{Case, Meter};
 use crate::world::{CARD, NOW, NUMBERS, WORDS, World, new_message};
 
-/// Measures a message of a hundred bytes: without a digit, with numbers that are kept, with a card that is
-/// hidden, and at a site with four patterns of its own.
+/// Measures a message of a hundred bytes: without a digit, with numbers that are kept, with a card
+/// that is hidden, and at a site with four patterns of its own.
 pub fn measure(meter: &mut impl Meter) {
     of(meter, "words", World::default, WORDS);
     of(meter, "numbers", World::default, NUMBERS);

@@ -1,7 +1,8 @@
 //! What a case is, and the port through which it is measured.
 //!
-//! Lives here: names, sizes, the trait. Not here: the cases (one module for each group) or how anything is measured:
-//! wall time is criterion's (`benches/wall.rs`), instructions are [`crate::counting`]'s.
+//! Lives here: names, sizes, the trait. Not here: the cases (one module for each group) or how
+//! anything is measured: wall time is criterion's (`benches/wall.rs`), instructions are
+//! [`crate::counting`]'s.
 
 /// Something that is measured, within its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

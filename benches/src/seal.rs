@@ -1,5 +1,5 @@
-//! The two locks of a message: sealing under a key that is in memory, under one that must be derived first, and
-//! opening.
+//! The two locks of a message: sealing under a key that is in memory, under one that must be
+//! derived first, and opening.
 
 use std::hint::black_box;
 

@@ -1,6 +1,7 @@
 //! One website and its people, and what they say: the world of every case.
 //!
-//! Lives here: ids, a moment, texts of a hundred bytes, messages by number. Not here: anything that is measured.
+//! Lives here: ids, a moment, texts of a hundred bytes, messages by number. Not here: anything that
+//! is measured.
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ pub const CONVERSATION: ConversationId = ConversationId::from_bytes([4; 16]);
 /// A moment at which nothing has expired.
 pub const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
 
-/// A message of a hundred bytes, the size by which servers are compared. No digit: what most people say.
+/// A message of a hundred bytes, the size by which servers are compared. No digit: what most people
+/// say.
 pub const WORDS: &str = "Hello, I have ordered a pair of red shoes in your shop, and they are too small. Could I change them?";
 /// As long, with numbers that look like nothing delicate until they are looked at: they are kept.
 pub const NUMBERS: &str = "My order is 20261126-4711, I paid 129.90 on 24 November at 18:05, please call me on +49 30 901820 ok";
@@ -75,7 +77,8 @@ impl World {
         }
     }
 
-    /// The visitor's message with this number in this conversation. Its author has seen all before it.
+    /// The visitor's message with this number in this conversation. Its author has seen all before
+    /// it.
     pub fn envelope(&self, conversation: ConversationId, number: u64) -> Envelope {
         let new_message = NewMessage { conversation, ..new_message(number, WORDS) };
         ingest(new_message, Author::Visitor, &self.context(), NOW).expect("this may be said")

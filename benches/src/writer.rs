@@ -1,7 +1,9 @@
-//! The store's writer: rows, sealing and the commit of a batch, on a real file; and the way on into the database.
+//! The store's writer: rows, sealing and the commit of a batch, on a real file; and the way on into
+//! the database.
 //!
-//! A batch of a known size needs a writer that is held back while its messages are put into the queue.
-//! [`Turnstile`] does that in the one place where the writer calls outside before it commits: its statistics.
+//! A batch of a known size needs a writer that is held back while its messages are put into the
+//! queue. [`Turnstile`] does that in the one place where the writer calls outside before it
+//! commits: its statistics.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -30,7 +32,8 @@ use tokio::runtime::Runtime;
 use crate::meter::{Case, Meter};
 use crate::world::{NOW, SITE, TENANT, VISITOR, World};
 
-/// Conversations that take turns, so that the rows of a batch lie apart as they do in a busy server.
+/// Conversations that take turns, so that the rows of a batch lie apart as they do in a busy
+/// server.
 const CONVERSATIONS: u64 = 64;
 
 /// How far a case follows its messages.
@@ -89,7 +92,8 @@ struct Passage {
 }
 
 impl Turnstile {
-    /// Shuts behind a writer that is done: so it is held before the next commit, never after the last.
+    /// Shuts behind a writer that is done: so it is held before the next commit, never after the
+    /// last.
     fn shut(&self) {
         let mut passage = self.passage.lock();
         self.changed.wait_while(&mut passage, |passage| !passage.quiet);
@@ -122,7 +126,8 @@ impl StoreStats for Turnstile {
 
     fn swept(&self, _: Duration) {}
 
-    // The port forbids to block here; that is for servers. What waits for the writer here wants it held.
+    // The port forbids to block here; that is for servers. What waits for the writer here wants it
+    // held.
     fn waiting(&self, jobs: usize) {
         let mut passage = self.passage.lock();
         passage.held = passage.shut;
@@ -174,7 +179,8 @@ impl Disk {
         Self { store, turnstile, world, runtime, committed_tx, committed, _folder: folder }
     }
 
-    /// Puts the messages with these numbers into the queue of a writer that is held, but for the last.
+    /// Puts the messages with these numbers into the queue of a writer that is held, but for the
+    /// last.
     fn queue(&self, numbers: std::ops::Range<u64>) -> Queued {
         let mut messages: Vec<_> = numbers.map(|number| self.message(number)).collect();
         let last = messages.pop().expect("one at least");
@@ -204,7 +210,8 @@ impl Disk {
         self.committed.recv().expect("its outcome is told");
     }
 
-    /// Writes something that the journal does not take: everything that is in it goes into the database first.
+    /// Writes something that the journal does not take: everything that is in it goes into the
+    /// database first.
     fn checkpoint(&self, version: u64) {
         let told = self.committed_tx.clone();
         let header = ConversationRow { version, ..header(0) };

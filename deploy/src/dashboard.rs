@@ -1,7 +1,7 @@
 //! A dashboard: rows of panels on Grafana's grid of 24 columns.
 //!
-//! Lives here: places, ids, the variables that every query uses. Not here: what is asked (`overview`, `messages`,
-//! `store`), one panel (`panel`).
+//! Lives here: places, ids, the variables that every query uses. Not here: what is asked
+//! (`overview`, `messages`, `store`), one panel (`panel`).
 
 mod overview;
 mod messages;
@@ -197,7 +197,8 @@ fn annotations() -> Value {
     ])
 }
 
-/// The same with every object's keys in alphabetical order, whatever order the JSON crate was built to keep.
+/// The same with every object's keys in alphabetical order, whatever order the JSON crate was built
+/// to keep.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

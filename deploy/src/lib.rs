@@ -1,9 +1,11 @@
-//! What SREs look at, made from code: Grafana's dashboards, Prometheus' rules, and the rules' tests.
+//! What SREs look at, made from code: Grafana's dashboards, Prometheus' rules, and the rules'
+//! tests.
 //!
-//! Lives here: what is asked of the metrics, in which unit and with which bound, and the way into the files of
-//! `deploy/grafana/` and `deploy/prometheus/`. Not here: the metrics (`livehelp::metrics`), what to do about an
-//! alert (`docs/runbooks.md`), examples of configuration (`deploy/prometheus/*.yml`).
-//! Called by `cargo xtask gen`; the tests hold the files against the metrics and against a real Prometheus.
+//! Lives here: what is asked of the metrics, in which unit and with which bound, and the way into
+//! the files of `deploy/grafana/` and `deploy/prometheus/`. Not here: the metrics
+//! (`livehelp::metrics`), what to do about an alert (`docs/runbooks.md`), examples of configuration
+//! (`deploy/prometheus/*.yml`). Called by `cargo xtask gen`; the tests hold the files against the
+//! metrics and against a real Prometheus.
 
 pub mod dashboard;
 pub mod panel;

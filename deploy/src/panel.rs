@@ -1,10 +1,12 @@
 //! One panel of a dashboard: what it asks, in which unit, how it is drawn.
 //!
-//! Lives here: the short form of a query and Grafana's words for a panel. Not here: where it stands (`dashboard`).
+//! Lives here: the short form of a query and Grafana's words for a panel. Not here: where it stands
+//! (`dashboard`).
 
 use serde_json::{Value, json};
 
-/// The choice of jobs and instances, part of every selector: `$` stands for it in the short form of a query.
+/// The choice of jobs and instances, part of every selector: `$` stands for it in the short form of
+/// a query.
 const CHOSEN: &str = r#"job=~"$job",instance=~"$instance""#;
 
 /// The source of data that the dashboard's reader chose.
@@ -119,8 +121,8 @@ impl Panel {
         }
     }
 
-    /// Asks one thing more. In `expr` a `$` before the end of a selector stands for the chosen jobs and instances,
-    /// `[$]` for a range that Grafana chooses by the step and the scrape.
+    /// Asks one thing more. In `expr` a `$` before the end of a selector stands for the chosen jobs
+    /// and instances, `[$]` for a range that Grafana chooses by the step and the scrape.
     #[must_use]
     pub fn query(mut self, expr: &str, legend: &str) -> Self {
         self.queries.push(Query { expr: long(expr), legend: legend.to_owned() });

@@ -1,7 +1,8 @@
 //! Rules for Prometheus: what is recorded, what wakes somebody, and the proof of each alert.
 //!
-//! Lives here: the form of a rule and its way into the files that Prometheus and promtool read. Not here: the
-//! objectives (`objective`), the causes (`cause`), what to do about an alert (`docs/runbooks.md`).
+//! Lives here: the form of a rule and its way into the files that Prometheus and promtool read. Not
+//! here: the objectives (`objective`), the causes (`cause`), what to do about an alert
+//! (`docs/runbooks.md`).
 
 pub mod objective;
 pub mod cause;
@@ -29,7 +30,8 @@ pub struct File {
     paces: &'static [Pace],
 }
 
-/// A file of tests. promtool evaluates every rule of its file in every case, so that long stories have long steps.
+/// A file of tests. promtool evaluates every rule of its file in every case, so that long stories
+/// have long steps.
 #[derive(Debug)]
 struct Pace {
     /// Of the file's name.
@@ -99,7 +101,8 @@ impl Alert {
         }
     }
 
-    /// What a person reads first, and what they read then. `{{ $labels.… }}` and `{{ $value … }}` are Prometheus'.
+    /// What a person reads first, and what they read then. `{{ $labels.… }}` and `{{ $value … }}`
+    /// are Prometheus'.
     fn says(mut self, summary: &str, about: &str) -> Self {
         summary.clone_into(&mut self.summary);
         about.clone_into(&mut self.about);

@@ -50,8 +50,8 @@ pub enum DecodeError {
         /// What the bytes should have been.
         subprotocol: &'static str,
     },
-    /// A frame, whole, in which a field is missing or has a value that is not taken on this side: a code, form or type
-    /// of a newer peer, or a number beyond its bound.
+    /// A frame, whole, in which a field is missing or has a value that is not taken on this side: a
+    /// code, form or type of a newer peer, or a number beyond its bound.
     #[error("the field `{field}` has a value that is not known, or beyond its bound")]
     Value {
         /// The frame's request, so that the answer can be matched; 0 where it has none.
@@ -105,7 +105,8 @@ fn read<'a, T: Deserialize<'a>>(
     }
 }
 
-/// Why a frame was not read: bytes that are none, or a field that is not taken in one that is whole to its last byte.
+/// Why a frame was not read: bytes that are none, or a field that is not taken in one that is whole
+/// to its last byte.
 #[cold]
 fn unread(encoding: Encoding, bytes: &[u8], error: &dyn std::fmt::Display) -> DecodeError {
     let malformed = DecodeError::Malformed { subprotocol: encoding.subprotocol() };
@@ -138,14 +139,14 @@ fn encode<T: Serialize>(
 /// Reads a frame of a client; text borrows from the bytes where it can.
 ///
 /// # Errors
-/// If the bytes are no frame, or one with a field that is not taken; a kind that is not known is no error, see
-/// [`ClientFrame::Unknown`].
+/// If the bytes are no frame, or one with a field that is not taken; a kind that is not known is no
+/// error, see [`ClientFrame::Unknown`].
 pub fn decode_client(encoding: Encoding, bytes: &[u8]) -> Result<ClientFrame<'_>, DecodeError> {
     decode(encoding, bytes)
 }
 
-/// The number of the question that a client's frame begins with, from its first bytes: for a frame that is too long to be
-/// read whole. `None` where the kind has none, or they do not say.
+/// The number of the question that a client's frame begins with, from its first bytes: for a frame
+/// that is too long to be read whole. `None` where the kind has none, or they do not say.
 pub fn request_of_beginning(encoding: Encoding, beginning: &[u8]) -> Option<RequestId> {
     match encoding {
         Encoding::Msgpack => {
@@ -181,8 +182,8 @@ fn small_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
     })
 }
 
-/// Reads a frame of the server. One with a value that is not known here, which a newer server may send, is passed over
-/// like one of an unknown kind.
+/// Reads a frame of the server. One with a value that is not known here, which a newer server may
+/// send, is passed over like one of an unknown kind.
 ///
 /// # Errors
 /// If the bytes are no frame.

@@ -93,7 +93,8 @@ records! {
         capacity: u16,
         /// Only to agents: the conversations they have, offers included.
         load: u16,
-        /// Only to agents: why the availability is as it is, where it was not chosen. It ends with the next choice.
+        /// Only to agents: why the availability is as it is, where it was not chosen. It ends with
+        /// the next choice.
         availability_cause: AvailabilityCause,
     }
 

@@ -1,7 +1,8 @@
 //! The whole conversation on the wire: what a client may say, and what the server may.
 //!
-//! A frame is an array `[kind, …fields]`; `kind` is a number in MessagePack and a word in JSON, both
-//! frozen. Codes that are missing below are kept for frames to come and are never given to another.
+//! A frame is an array `[kind, …fields]`; `kind` is a number in MessagePack and a word in JSON,
+//! both frozen. Codes that are missing below are kept for frames to come and are never given to
+//! another.
 
 use serde::{Deserialize, Serialize};
 
@@ -120,13 +121,14 @@ frames! {
             body: Body<'a>;
             visibility: Visibility,
         }
-        /// Begins a conversation; the id is made by the client, so that asking twice is asking once.
+        /// Begins a conversation; the id is made by the client, so that asking twice is asking
+        /// once.
         3 "open" Open (Visitors, Store) {
             request: RequestId,
             conversation: ConversationId,
             form: List<FormAnswer, 32>;
-            /// The `notice.hash` of `GET /v1/widget/{site_key}` as it was when the notice was shown, 64 hex digits; required
-            /// where the site has a notice.
+            /// The `notice.hash` of `GET /v1/widget/{site_key}` as it was when the notice was
+            /// shown, 64 hex digits; required where the site has a notice.
             notice: String,
             page: PageView,
         }
@@ -193,15 +195,16 @@ frames! {
         }
         /// The page the visitor is on now. No answer.
         19 "page" Page (Visitors, Store) { page: PageView }
-        /// Takes over what another agent has; for supervisors and admins. A pending transfer of it ends.
+        /// Takes over what another agent has; for supervisors and admins. A pending transfer of it
+        /// ends.
         20 "take-over" TakeOver (Agents, Store) {
             request: RequestId,
             conversation: ConversationId,
             /// Who has it: if it is somebody else by now, the answer is `gone`.
             from: AgentId,
         }
-        /// Takes back a transfer that nobody has answered yet; for whoever has the conversation, and for
-        /// supervisors and admins.
+        /// Takes back a transfer that nobody has answered yet; for whoever has the conversation,
+        /// and for supervisors and admins.
         21 "withdraw" Withdraw (Agents, Store) { request: RequestId, conversation: ConversationId }
     }
 }
@@ -218,7 +221,8 @@ frames! {
             /// Milliseconds between the server's WebSocket pings.
             heartbeat_ms: u32,
             limits: WireLimits,
-            /// What goes on: of the resume points, and up to 16 of a visitor's own that are not closed. Each is followed by its `conversation` and `history`.
+            /// What goes on: of the resume points, and up to 16 of a visitor's own that are not
+            /// closed. Each is followed by its `conversation` and `history`.
             conversations: List<ConversationId, 64>;
             /// Visitors: a fresh token where one is due; keep it in place of the last.
             token: Personal<String>,
@@ -275,15 +279,16 @@ frames! {
             conversation: ConversationId,
             position: u32;
             wait_ms: u64,
-            /// True: nobody is there who would take it, so the place moves when somebody comes. Told where it
-            /// is so; from then on `availability` says when that changes.
+            /// True: nobody is there who would take it, so the place moves when somebody comes.
+            /// Told where it is so; from then on `availability` says when that changes.
             unserved: bool,
         }
         /// A conversation for this agent, until the deadline.
         74 "offer" Offer {
             conversation: ConversationId,
             deadline: UnixMillis,
-            /// Its `preview` is the visitor's own newest words or absent: no note, and nothing of a colleague.
+            /// Its `preview` is the visitor's own newest words or absent: no note, and nothing of a
+            /// colleague.
             card: ConversationCard;
             /// The giver, where it is a transfer.
             transfer_from: AgentId,
@@ -320,8 +325,9 @@ frames! {
             more: bool,
             messages: Vec<Message<'a>>,
         }
-        /// The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX` conversations. First their own
-        /// and those they are asked about, then those that wait, who waited longest first, then their colleagues'.
+        /// The answer to `watch` for the board: a part of it, of at most `BOARD_CONVERSATIONS_MAX`
+        /// conversations. First their own and those they are asked about, then those that wait, who
+        /// waited longest first, then their colleagues'.
         82 "board" Board {
             request: RequestId,
             conversations: Vec<ConversationCard>,

@@ -46,7 +46,8 @@ macro_rules! ids {
                 self.0
             }
 
-            /// Whether it is a version 7 UUID, as every id that a client makes must be (RFC 9562, 5.7).
+            /// Whether it is a version 7 UUID, as every id that a client makes must be (RFC 9562,
+            /// 5.7).
             pub fn is_v7(&self) -> bool {
                 self.0.get_version_num() == 7
             }

@@ -3,15 +3,16 @@
 use serde::de::{self, SeqAccess};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Bytes of a frame from a client. Room for the longest text with every character of it escaped (12 bytes for one
-/// beyond U+FFFF), and for a form with all of its answers, and their frames.
+/// Bytes of a frame from a client. Room for the longest text with every character of it escaped (12
+/// bytes for one beyond U+FFFF), and for a form with all of its answers, and their frames.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of a frame that is refused by its number: it is passed over as it comes. A longer one ends the connection.
+/// Bytes of a frame that is refused by its number: it is passed over as it comes. A longer one ends
+/// the connection.
 pub const REFUSED_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of a frame before `hello` was accepted: what an unknown peer can make the server hold. Room for all resume points
-/// in either encoding, and for the words beside them, escaped.
+/// Bytes of a frame before `hello` was accepted: what an unknown peer can make the server hold.
+/// Room for all resume points in either encoding, and for the words beside them, escaped.
 pub const HELLO_BYTES_MAX: usize = 12 * 1024;
 
 /// Bytes of a message's text in UTF-8.

@@ -10,8 +10,8 @@ use crate::personal::Text;
 use crate::positional::MaybeRequest;
 use crate::time::{Day, UnixMillis};
 
-/// Position of a message in its conversation. From 1; each is taken once or void; 0 is before the first.
-/// At most [`SEQ_MAX`]; a higher one is not read.
+/// Position of a message in its conversation. From 1; each is taken once or void; 0 is before the
+/// first. At most [`SEQ_MAX`]; a higher one is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
@@ -138,7 +138,8 @@ wire_codes! {
         Closed = 4 "closed",
         /// The conversation was opened again.
         Reopened = 5 "reopened",
-        /// The conversation was closed by itself: nobody said anything for long, and nobody was there.
+        /// The conversation was closed by itself: nobody said anything for long, and nobody was
+        /// there.
         Abandoned = 6 "abandoned",
     }
 }
@@ -233,7 +234,8 @@ impl<'de> Deserialize<'de> for Author {
     }
 }
 
-/// What was said. On the wire plain text is a string; the rest is an array that begins with its form.
+/// What was said. On the wire plain text is a string; the rest is an array that begins with its
+/// form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body<'a> {
     /// Words.

@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// A value about a person: names, addresses, what was said. It can be stored and sent, but prints as
-/// `[personal]`; [`Personal::expose`] is the one way in, so that every reader is one search away.
+/// A value about a person: names, addresses, what was said. It can be stored and sent, but prints
+/// as `[personal]`; [`Personal::expose`] is the one way in, so that every reader is one search
+/// away.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Personal<T>(T);

@@ -1,9 +1,9 @@
 //! The one shape of everything on the wire: an array whose fields are known by their place.
 //!
-//! `records!` makes a struct, `frames!` an enum of frames, each with its serde code and a schema that
-//! `cargo xtask gen` turns into TypeScript. After a `;` come the fields that may be absent: a writer
-//! leaves the empty ones off the end, a reader takes what is missing as `None` and skips what it does
-//! not know, so that either end may be the newer one.
+//! `records!` makes a struct, `frames!` an enum of frames, each with its serde code and a schema
+//! that `cargo xtask gen` turns into TypeScript. After a `;` come the fields that may be absent: a
+//! writer leaves the empty ones off the end, a reader takes what is missing as `None` and skips
+//! what it does not know, so that either end may be the newer one.
 
 /// One field of a record or frame, as the generator of the TypeScript types sees it.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,8 @@ macro_rules! count {
     ($head:ident $($tail:ident)*) => { 1usize + $crate::positional::count!($($tail)*) };
 }
 
-/// The next field of an array; an error names it. A `match`, since a `map_err` costs instructions where all is well.
+/// The next field of an array; an error names it. A `match`, since a `map_err` costs instructions
+/// where all is well.
 macro_rules! element {
     ($seq:ident, $field:ident, $ty:ty) => {
         match $seq.next_element::<$ty>() {
@@ -351,8 +352,9 @@ pub(crate) fn at<E: serde::de::Error>(field: &str, error: &E) -> E {
     E::custom(format_args!("{field}: {error}"))
 }
 
-/// The field in which an error lies, with those of the records around it, or `frame`; and whether its value is of the
-/// right type, but none that is known here: a newer peer knows more codes, forms and places.
+/// The field in which an error lies, with those of the records around it, or `frame`; and whether
+/// its value is of the right type, but none that is known here: a newer peer knows more codes,
+/// forms and places.
 pub(crate) fn field_at_fault(error: &str) -> (String, bool) {
     let mut path = Vec::new();
     let mut rest = error;
@@ -452,8 +454,8 @@ impl<F: Fn(&str) -> u8> serde::de::Visitor<'_> for Kind<F> {
     }
 }
 
-/// What may be a number and may be anything: the number, else 0. The second field of a frame whose kind is not known,
-/// and the form of a body.
+/// What may be a number and may be anything: the number, else 0. The second field of a frame whose
+/// kind is not known, and the form of a body.
 pub(crate) struct MaybeRequest(pub(crate) u32);
 
 impl<'de> serde::Deserialize<'de> for MaybeRequest {

@@ -24,7 +24,8 @@ pub enum RetentionClass {
     AgentNote = 6,
     /// An agent's own account.
     UserAccount = 7,
-    /// What the server keeps for a while for its own work, such as an answer for a request sent again.
+    /// What the server keeps for a while for its own work, such as an answer for a request sent
+    /// again.
     Operational = 10,
 }
 

@@ -1,8 +1,10 @@
-//! What a person can see of a text: whether there is anything, and a name without what is not there.
+//! What a person can see of a text: whether there is anything, and a name without what is not
+//! there.
 //!
 //! Lives here: the one judge of blank texts, names and labels that look alike, by Unicode's tables.
-//! Not here: bounds, redaction, addresses. Asked wherever a person's words or a name come in.
-//! Its twin for browsers is `protocol/ts/src/wire/visible.ts`; `vectors/visible.json` holds both to the same.
+//! Not here: bounds, redaction, addresses. Asked wherever a person's words or a name come in. Its
+//! twin for browsers is `protocol/ts/src/wire/visible.ts`; `vectors/visible.json` holds both to the
+//! same.
 
 use std::borrow::Cow;
 
@@ -13,12 +15,12 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Signs whose picture is empty by what they are, which no property says: Braille without a dot, a note without
-/// a head, and the blanks of Egyptian writing.
+/// Signs whose picture is empty by what they are, which no property says: Braille without a dot, a
+/// note without a head, and the blanks of Egyptian writing.
 const INKLESS: [char; 4] = ['\u{2800}', '\u{1D159}', '\u{13441}', '\u{13442}'];
 
-/// Fills no place at all: the sign of an object that no text carries, which dictation and pasted pictures leave
-/// behind, and a filler of Khitan.
+/// Fills no place at all: the sign of an object that no text carries, which dictation and pasted
+/// pictures leave behind, and a filler of Khitan.
 const FILLERS: [char; 2] = ['\u{FFFC}', '\u{16FE4}'];
 
 const ZWNJ: char = '\u{200C}';
@@ -44,14 +46,15 @@ enum Look {
     Hidden,
 }
 
-/// Whether a person would see nothing: white space, controls, format characters, fillers, lone marks.
+/// Whether a person would see nothing: white space, controls, format characters, fillers, lone
+/// marks.
 pub fn is_blank(text: &str) -> bool {
     !text.chars().any(|char| look(char) == Look::Seen)
 }
 
-/// A name or a label as it is kept and shown: composed (NFC), one space between words and none around
-/// them, and nothing in it that is not seen. A joiner, a style or a flag's tags stay where an emoji or a
-/// script needs them. A blank text gives the empty name.
+/// A name or a label as it is kept and shown: composed (NFC), one space between words and none
+/// around them, and nothing in it that is not seen. A joiner, a style or a flag's tags stay where
+/// an emoji or a script needs them. A blank text gives the empty name.
 pub fn name(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
@@ -59,8 +62,8 @@ pub fn name(text: &str) -> Cow<'_, str> {
     Cow::Owned(composed(&without_hidden(text)))
 }
 
-/// What two names have in common that are one to an eye: the name in small letters, without joiners and styles.
-/// For comparing, not for showing.
+/// What two names have in common that are one to an eye: the name in small letters, without joiners
+/// and styles. For comparing, not for showing.
 pub fn key(text: &str) -> String {
     let name = name(text);
     if name.is_ascii() {
@@ -147,7 +150,8 @@ fn look(char: char) -> Look {
     match category(char) {
         _ if ignorable() || FILLERS.contains(&char) => Look::Hidden,
         GeneralCategory::Control => Look::Hidden,
-        // Signs that are written over the number that follows them: format characters that are seen.
+        // Signs that are written over the number that follows them: format characters that are
+        // seen.
         GeneralCategory::Format => {
             match CodePointSetData::new::<PrependedConcatenationMark>().contains(char) {
                 true => Look::Seen,
@@ -168,7 +172,8 @@ fn category(char: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(char)
 }
 
-/// Whether a joiner between these two is seen: it makes one emoji of two, or chooses the letters' form.
+/// Whether a joiner between these two is seen: it makes one emoji of two, or chooses the letters'
+/// form.
 fn joins(before: Option<char>, joiner: char, after: char) -> bool {
     let Some(before) = before else { return false };
     let pictographic = |char| CodePointSetData::new::<ExtendedPictographic>().contains(char);
@@ -178,8 +183,8 @@ fn joins(before: Option<char>, joiner: char, after: char) -> bool {
     (joiner == ZWJ && emoji && pictographic(after)) || forms_letters(before)
 }
 
-/// Whether a joiner at the end of a word is seen: in some scripts of India it chooses how the mark under the last
-/// letter is written.
+/// Whether a joiner at the end of a word is seen: in some scripts of India it chooses how the mark
+/// under the last letter is written.
 fn ends(last: Option<char>, joiner: char) -> bool {
     joiner == ZWJ
         && last.is_some_and(|last| {
@@ -187,7 +192,8 @@ fn ends(last: Option<char>, joiner: char) -> bool {
         })
 }
 
-/// Whether it is a letter, or a mark on one, of a script whose letters change by what they are joined to.
+/// Whether it is a letter, or a mark on one, of a script whose letters change by what they are
+/// joined to.
 fn forms_letters(char: char) -> bool {
     use GeneralCategory as Is;
     let letter = matches!(

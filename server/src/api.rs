@@ -1,9 +1,9 @@
 //! The REST edge: what programs and the console's pages ask for over HTTP.
 //!
-//! Lives here: one file per resource (parse, authorize, call, shape), problems, pages, the routers and
-//! the OpenAPI documents that are made from the handlers' types.
-//! Not here: sockets (`gateway`), the listener and static files (`http`), rooms (`hub`), rows (`store`).
-//! Called by `lib::run`, which mounts the routers on the public and on the admin listener.
+//! Lives here: one file per resource (parse, authorize, call, shape), problems, pages, the routers
+//! and the OpenAPI documents that are made from the handlers' types. Not here: sockets (`gateway`),
+//! the listener and static files (`http`), rooms (`hub`), rows (`store`). Called by `lib::run`,
+//! which mounts the routers on the public and on the admin listener.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -84,7 +84,8 @@ pub struct ApiConfig {
 /// What every handler reaches.
 #[derive(Debug, Clone)]
 pub struct ApiState {
-    /// What is read of the store. What changes it goes through [`ApiState::carry_out`] and [`Live`].
+    /// What is read of the store. What changes it goes through [`ApiState::carry_out`] and
+    /// [`Live`].
     pub(crate) store: Arc<dyn Transcript>,
     /// For the operator's word on the clock.
     pub(crate) retention: Arc<dyn Retention>,
@@ -201,8 +202,8 @@ pub enum Act {
 /// Each act checks whether the principal may do it; a conversation of another tenant is not found.
 #[async_trait]
 pub trait Live: Send + Sync + std::fmt::Debug {
-    /// Says it; returns once it is stored, with its place and the moment it was taken. What is to be stored
-    /// `beside` it is stored with it or not at all.
+    /// Says it; returns once it is stored, with its place and the moment it was taken. What is to
+    /// be stored `beside` it is stored with it or not at all.
     async fn say(
         &self,
         principal: &Principal,
@@ -216,7 +217,8 @@ pub trait Live: Send + Sync + std::fmt::Debug {
         conversation: ConversationId,
         act: Act,
     ) -> Result<(), Reject>;
-    /// Begins a conversation for a visitor, with its first message; returns that one's place once all of it is stored.
+    /// Begins a conversation for a visitor, with its first message; returns that one's place once
+    /// all of it is stored.
     async fn create(&self, _: &Principal, _: Creation<'_>) -> Result<Seq, Reject> {
         Err(Reject::new(RejectCode::NotFound, "there is nobody here to take it"))
     }

@@ -1,9 +1,9 @@
 //! Who acts, and how that is proved: principals, tokens, passwords.
 //!
-//! Lives here: the principal, what a session cookie, a key or a visitor's token proves, password rules
-//! and hashing, rate limits and the brake on guessing.
-//! Not here: HTTP (`api`), sockets (`gateway`), what a role may do to a conversation (`hub`).
-//! Called by both edges and by the subcommands that set up accounts.
+//! Lives here: the principal, what a session cookie, a key or a visitor's token proves, password
+//! rules and hashing, rate limits and the brake on guessing. Not here: HTTP (`api`), sockets
+//! (`gateway`), what a role may do to a conversation (`hub`). Called by both edges and by the
+//! subcommands that set up accounts.
 
 use protocol::conversation::Role;
 use protocol::ids::{AgentId, KeyId, SessionId, SiteId, TenantId, VisitorId};

@@ -1,12 +1,12 @@
 //! Backups of the running server, and what is done with them afterwards.
 //!
-//! Lives here: the order in which data and keys are taken, the two artefacts that come of it, whether they are whole,
-//! and how they are put back. Not here: how the database and the keys are read (`store`, `keys`), who may ask (`api`)
-//! and what the command line says (`cli`).
+//! Lives here: the order in which data and keys are taken, the two artefacts that come of it,
+//! whether they are whole, and how they are put back. Not here: how the database and the keys are
+//! read (`store`, `keys`), who may ask (`api`) and what the command line says (`cli`).
 //!
-//! The order: first the data as of one moment, then the keys as of a later one. A key is on disk before anything that
-//! it seals, so the keys have every one that the data needs; and one that was destroyed while the data was copied is in
-//! neither. See docs/adr/0033.
+//! The order: first the data as of one moment, then the keys as of a later one. A key is on disk
+//! before anything that it seals, so the keys have every one that the data needs; and one that was
+//! destroyed while the data was copied is in neither. See docs/adr/0033.
 
 mod artefact;
 mod pace;
@@ -160,7 +160,8 @@ impl Default for Backups {
 }
 
 impl Backups {
-    /// Of this data and these keys, which lie in these folders. When the last backup was finished is known again.
+    /// Of this data and these keys, which lie in these folders. When the last backup was finished
+    /// is known again.
     pub fn new(
         store: Arc<SqliteStore>,
         keys: Arc<KeyStore>,
@@ -365,7 +366,8 @@ impl Source {
         Ok(Made { data, keys, data_bytes, keys_bytes, rows, reaches, made_at, let_go })
     }
 
-    /// After the data was copied, so that every key that it needs is there, and none that was destroyed by now.
+    /// After the data was copied, so that every key that it needs is there, and none that was
+    /// destroyed by now.
     fn write_keys(&self, keys: &Unfinished, id: StoreId) -> Result<(), BackupError> {
         let reaches = self.clock.now();
         let copied = self.keys.copy()?;

@@ -1,7 +1,7 @@
 //! Between nodes: who gives a message its sequence number, and how other nodes hear of it.
 //!
-//! Lives here: the port, and what travels through it. Not here: rooms and who is in them (`hub`), what is
-//! kept (`store`). Called by `hub`.
+//! Lives here: the port, and what travels through it. Not here: rooms and who is in them (`hub`),
+//! what is kept (`store`). Called by `hub`.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! By which way a conversation came.
 
-/// The way by which a conversation came, and by which it is answered. Further ones (mail, an API) are further variants.
+/// The way by which a conversation came, and by which it is answered. Further ones (mail, an API)
+/// are further variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Channel {
     /// The widget, while somebody was there to answer.
@@ -16,7 +17,8 @@ impl Channel {
         if is_left { Self::OfflineMessage } else { Self::Widget }
     }
 
-    /// Whether it is a message that was left: what `offline_message` says on the wire, over REST and in the database.
+    /// Whether it is a message that was left: what `offline_message` says on the wire, over REST
+    /// and in the database.
     pub fn is_offline_message(self) -> bool {
         match self {
             Self::Widget => false,

@@ -1,7 +1,8 @@
 //! The command line: subcommands, flags made from the registry of settings, exit codes.
 //!
-//! Lives here: what a person or a script types and reads. Not here: what the commands do (`run`, `init`,
-//! the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
+//! Lives here: what a person or a script types and reads. Not here: what the commands do (`run`,
+//! `init`, the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings
+//! are wrong.
 
 mod backup;
 mod files;
@@ -97,7 +98,8 @@ fn shown(path: &std::path::Path) -> String {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Before anything else, the command line included: a hangup that comes first would end the process.
+    // Before anything else, the command line included: a hangup that comes first would end the
+    // process.
     let is_server = std::env::args_os().any(|word| word == "serve");
     let done = is_server.then(serve::hold_hangups).transpose().and_then(|hangups| {
         let matches = command().get_matches();
@@ -284,7 +286,8 @@ mod tests {
         each(&mut family(Shape::Shown));
     }
 
-    /// Every file that tells people what to type, with its commands; a line that ends in a backslash goes on.
+    /// Every file that tells people what to type, with its commands; a line that ends in a
+    /// backslash goes on.
     fn told_commands(path: &Path, into: &mut Vec<(PathBuf, String)>) {
         if path.is_dir() {
             for entry in std::fs::read_dir(path).unwrap() {

@@ -1,4 +1,5 @@
-//! The only place that asks what time it is. Everything else is handed a [`Clock`]. Beside it, a moment as programs write it.
+//! The only place that asks what time it is. Everything else is handed a [`Clock`]. Beside it, a
+//! moment as programs write it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -70,7 +71,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Microseconds of the system's monotonic clock, by which systemd orders what it hears (sd_notify(3)).
+/// Microseconds of the system's monotonic clock, by which systemd orders what it hears
+/// (sd_notify(3)).
 pub fn monotonic_usec() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));

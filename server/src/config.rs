@@ -1,8 +1,9 @@
 //! Settings: what can be set, where a value came from, and the resolved [`Config`].
 //!
-//! Lives here: the registry of settings, their bounds, the three sources and the checks between settings.
-//! Not here: key files (`keys`), certificates (`http`), what a site sets for itself (`store`).
-//! Called by `main`; everything else is handed the [`Config`]. The only reader of the environment.
+//! Lives here: the registry of settings, their bounds, the three sources and the checks between
+//! settings. Not here: key files (`keys`), certificates (`http`), what a site sets for itself
+//! (`store`). Called by `main`; everything else is handed the [`Config`]. The only reader of the
+//! environment.
 
 mod document;
 mod foreign;
@@ -232,8 +233,8 @@ settings! {
     }
 }
 
-/// The settings that a reload puts in force. The others are about what was opened, made or promised at start: folders,
-/// listeners, threads, the bus, conversations under way.
+/// The settings that a reload puts in force. The others are about what was opened, made or promised
+/// at start: folders, listeners, threads, the bus, conversations under way.
 pub const RELOADED: &[&str] = &[
     "trusted_proxies",
     "log_level",
@@ -273,7 +274,8 @@ pub const RELOADED: &[&str] = &[
     "login_window_ms",
 ];
 
-/// A value that a reload replaces. Whoever uses it asks each time, or lives with what they began with.
+/// A value that a reload replaces. Whoever uses it asks each time, or lives with what they began
+/// with.
 #[derive(Debug)]
 pub struct Live<T>(Arc<RwLock<Arc<T>>>);
 

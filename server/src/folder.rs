@@ -1,9 +1,10 @@
 //! A folder that one process has to itself.
 //!
-//! Lives here: the lock on a folder, who holds it, and how much room is left. Not here: what lies in it (`store`, `keys`). Called by both.
+//! Lives here: the lock on a folder, who holds it, and how much room is left. Not here: what lies
+//! in it (`store`, `keys`). Called by both.
 //!
-//! Two things are locked: the folder itself, which nobody can take away from under the lock, and a file in it, which
-//! names the process and is all there is on file systems that lock no folders.
+//! Two things are locked: the folder itself, which nobody can take away from under the lock, and a
+//! file in it, which names the process and is all there is on file systems that lock no folders.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,7 +12,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Whoever only asks who has a folder holds its lock for a moment: how often it is tried again, and how far apart.
+/// Whoever only asks who has a folder holds its lock for a moment: how often it is tried again, and
+/// how far apart.
 const ASKED_LOOKS: u32 = 10;
 const ASKED_LOOK: Duration = Duration::from_millis(10);
 
@@ -63,7 +65,8 @@ pub(crate) fn lock(folder: &Path, name: &str) -> Result<FolderLock, LockError> {
     Ok(FolderLock { _folder: whole, _file: Some(file) })
 }
 
-/// Takes the folder without leaving anything in it; where its file system locks no folders, nobody is kept out.
+/// Takes the folder without leaving anything in it; where its file system locks no folders, nobody
+/// is kept out.
 pub(crate) fn lock_without_trace(folder: &Path, name: &str) -> Result<FolderLock, LockError> {
     let opened = File::open(folder);
     let whole = opened.map_err(|source| LockError::Io { path: folder.to_owned(), source })?;

@@ -4,9 +4,10 @@
 //! task for each connection, its bounded outbox, heartbeats, rates. Not here: the listener and TLS
 //! (`http`), rooms (`hub`), rules about data (`privacy`).
 //!
-//! The shape follows from measurements: reads land in one buffer of the thread and only when the socket
-//! is readable, a frame is encoded once for all and written directly from the sender's task, and a
-//! queue exists only under backpressure. An idle connection is its socket, its parser and this state.
+//! The shape follows from measurements: reads land in one buffer of the thread and only when the
+//! socket is readable, a frame is encoded once for all and written directly from the sender's task,
+//! and a queue exists only under backpressure. An idle connection is its socket, its parser and
+//! this state.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -187,7 +188,8 @@ impl Gateway {
         })
     }
 
-    /// Takes other settings. What a connection began with stays with it: its heartbeat and the size of its outbox.
+    /// Takes other settings. What a connection began with stays with it: its heartbeat and the size
+    /// of its outbox.
     pub fn set(&self, config: GatewayConfig) {
         self.terms.set(terms(&self.metrics, &config));
         self.config.set(config);
@@ -208,7 +210,8 @@ impl Gateway {
         }
     }
 
-    /// Tells every client to move, one by one over `over_ms` at most, and waits until they are gone.
+    /// Tells every client to move, one by one over `over_ms` at most, and waits until they are
+    /// gone.
     pub async fn drain(&self, over_ms: u64) {
         // Before they are counted: whoever is let in from here on finds it by themselves.
         self.draining.send_replace(true);
@@ -240,8 +243,8 @@ impl Gateway {
     }
 }
 
-/// Clients that are told to move in a millisecond, and that come back in one: more would be a lump for them and for
-/// whoever takes them in.
+/// Clients that are told to move in a millisecond, and that come back in one: more would be a lump
+/// for them and for whoever takes them in.
 const LEAVE_PER_MS: u64 = 1;
 
 /// What a restart takes, from the last word of one server to the first of the next.
@@ -267,8 +270,8 @@ impl Leave {
         self.takes_ms.saturating_mul(index) / self.count.max(1)
     }
 
-    /// So long after it was told it comes back: the first one when the last one was told and a restart is done, the
-    /// others in the order in which they left, as far apart.
+    /// So long after it was told it comes back: the first one when the last one was told and a
+    /// restart is done, the others in the order in which they left, as far apart.
     fn retry_after_ms(self) -> u64 {
         self.takes_ms + RESTART_MS
     }

@@ -1,8 +1,8 @@
 //! The listeners: HTTP/1.1 with or without TLS, bounds on what a stranger may cost, static files,
 //! and the way by which a WebSocket's raw stream leaves HTTP.
 //!
-//! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a route does
-//! (`api`). Called by `lib::run`; knows nothing of chat.
+//! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a
+//! route does (`api`). Called by `lib::run`; knows nothing of chat.
 
 pub(crate) mod access;
 pub mod admin;
@@ -102,8 +102,8 @@ pub trait SocketEdge: Send + Sync + 'static {
         peer: Peer,
     ) -> Result<(Response<()>, Self::Accepted), Response<Bytes>>;
 
-    /// Takes the raw stream after the answer is on the wire, with bytes that came early. Starts a task
-    /// of its own: the one that calls ends.
+    /// Takes the raw stream after the answer is on the wire, with bytes that came early. Starts a
+    /// task of its own: the one that calls ends.
     fn connected(&self, accepted: Self::Accepted, socket: Socket, early: Bytes);
 }
 
@@ -186,7 +186,8 @@ pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListe
     TcpListener::bind(address).await.map_err(|source| BindError { setting, address, source })
 }
 
-/// Serves until `stop` turns true, then lets open requests end. Sockets live on; they are the edge's.
+/// Serves until `stop` turns true, then lets open requests end. Sockets live on; they are the
+/// edge's.
 pub async fn serve<E: SocketEdge>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,

@@ -1,22 +1,23 @@
 //! The shell around the core: live rooms, each Organization's desk, and who is connected where.
 //!
-//! Lives here: locks, lookups, running the commands and effects of the core, acks.
-//! Not here: sockets (`gateway`), REST (`api`), rules about data (`privacy`), rows (`store`).
-//! Locks: a room or a desk, then an outbox; never a room and a desk together; nothing is written to a
-//! socket under any of them, and nothing waits.
+//! Lives here: locks, lookups, running the commands and effects of the core, acks. Not here:
+//! sockets (`gateway`), REST (`api`), rules about data (`privacy`), rows (`store`). Locks: a room
+//! or a desk, then an outbox; never a room and a desk together; nothing is written to a socket
+//! under any of them, and nothing waits.
 //!
 //! The hub is made of parts with fields of their own. Each uses only those that stand before it:
 //!
-//! 1. `fanout`, `cork`, `speaker`, `reject`: connections, frames for many of them, who acts, what they are told.
+//! 1. `fanout`, `cork`, `speaker`, `reject`: connections, frames for many of them, who acts, what
+//!    they are told.
 //! 2. `times`, `ports`, `pages`, `refused`, `site`, `sites`: the clock and its mark, the sites.
 //! 3. `handle`, `newest`, `rooms`: live rooms.
 //! 4. `desk`, `cards`, `desks`: each Organization's queue, headers, agents and visitors.
 //! 5. `tally`, `integrity`: what is counted, and the self-audit.
-//! 6. `pending`, `executor`, `hear`, `lane`, `event`: the sequencer's commands, what the bus says, the order of a
-//!    conversation's messages, what the server itself says.
+//! 6. `pending`, `executor`, `hear`, `lane`, `event`: the sequencer's commands, what the bus says,
+//!    the order of a conversation's messages, what the server itself says.
 //! 7. `board`, `assignment`: what agents see, what routing decides.
-//! 8. `form`, `presence`, `follow`, `act`, `attend`, `speak`: connections, what is held of what is set up, what agents
-//!    do, rooms and messages of people.
+//! 8. `form`, `presence`, `follow`, `act`, `attend`, `speak`: connections, what is held of what is
+//!    set up, what agents do, rooms and messages of people.
 //! 9. `conversations`, `open`, `create`, `labels`, `abandoned`: the life of a conversation.
 //! 10. `upkeep`: the start, and what happens by itself.
 
@@ -113,7 +114,8 @@ pub struct HubConfig {
     pub conversations_per_visitor_max: usize,
     /// Conversations that are opened from one address in an hour.
     pub conversations_per_ip_hour_max: u64,
-    /// Milliseconds without a word and with nobody there after which a conversation is closed. None: never.
+    /// Milliseconds without a word and with nobody there after which a conversation is closed.
+    /// None: never.
     pub abandoned_ms: Option<u64>,
 }
 

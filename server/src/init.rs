@@ -26,7 +26,8 @@ use crate::store::{
     AgentRow, Change, FieldRule, SiteRow, SiteSettings, Store, StoreError, TenantRow, sqlite,
 };
 
-/// How long whoever has the folders is waited for, as another `init` beside this one, and how often it is looked.
+/// How long whoever has the folders is waited for, as another `init` beside this one, and how often
+/// it is looked.
 const IN_USE_WAIT: Duration = Duration::from_secs(10);
 const IN_USE_LOOK: Duration = Duration::from_millis(50);
 
@@ -123,7 +124,8 @@ pub async fn init(config: &Config, new: &NewServer) -> Result<Made, InitError> {
     made
 }
 
-/// The same where there is no server yet, however many do it at once; where there is one, what it has.
+/// The same where there is no server yet, however many do it at once; where there is one, what it
+/// has.
 ///
 /// # Errors
 /// As [`init`]; whoever has the folders is waited for, but not for long.
@@ -188,7 +190,8 @@ impl There {
     }
 }
 
-/// What is there already, where a whole `init` was done before; it may be in use. Nothing is made or changed.
+/// What is there already, where a whole `init` was done before; it may be in use. Nothing is made
+/// or changed.
 ///
 /// # Errors
 /// If the folders are not what a start would take.
@@ -284,9 +287,10 @@ impl FirstRows {
             Change::create(self.site),
             Change::create(self.agent),
         ];
-        // A second Organization on the same server is run by the same operator. A file whose key this
-        // server does not know was left by data that is gone: it opens nothing, and a new one takes its
-        // place. The file first, then all rows in one batch: whatever a kill leaves is made anew.
+        // A second Organization on the same server is run by the same operator. A file whose key
+        // this server does not know was left by data that is gone: it opens nothing, and a new one
+        // takes its place. The file first, then all rows in one batch: whatever a kill leaves is
+        // made anew.
         if !holds_one_of(&operator_key_file, &store.keys(None).await?)? {
             rows.push(Change::create(new_operator_key_in(operator_key_file, at)?));
         }

@@ -9,9 +9,9 @@
 //! (`privacy::sweep`). Called by the assembly, and through the port `privacy::seal::Sealer` by the
 //! stores.
 //!
-//! The folder holds `master.key` (32 random bytes), `keys.sqlite` and `keys.lock`. One process has it at a time, and it is
-//! for one data folder: each names the other. Whoever has the data without this
-//! folder has noise. Whoever loses this folder has lost the data.
+//! The folder holds `master.key` (32 random bytes), `keys.sqlite` and `keys.lock`. One process has
+//! it at a time, and it is for one data folder: each names the other. Whoever has the data without
+//! this folder has noise. Whoever loses this folder has lost the data.
 
 mod cipher;
 mod error;
@@ -41,10 +41,11 @@ pub use self::cipher::{Sum, fill_random};
 pub use self::error::KeysError;
 pub use self::file::Copied;
 
-/// Derived keys in memory, so that a message need not derive its own: one for each conversation that is
-/// active now, and one or two more for a form or a draft. 20,000 conversations that write in turn keep theirs,
-/// with room for the others. A key takes 640 bytes and its share of a table: 14 MB for those, 37 MB when both
-/// halves are full. Seven eighths of a power of two, so that no half's table doubles for its last keys.
+/// Derived keys in memory, so that a message need not derive its own: one for each conversation
+/// that is active now, and one or two more for a form or a draft. 20,000 conversations that write
+/// in turn keep theirs, with room for the others. A key takes 640 bytes and its share of a table:
+/// 14 MB for those, 37 MB when both halves are full. Seven eighths of a power of two, so that no
+/// half's table doubles for its last keys.
 const VALUE_KEYS_HALF_LEN: usize = 28_672;
 /// Unwrapped bucket and subject keys in memory.
 const LOCK_KEYS_HALF_LEN: usize = 8_192;
@@ -79,8 +80,8 @@ pub struct KeyStore {
     transit: Mutex<Recent<Day, ValueKey>>,
 }
 
-/// What the lock on the file guards: derived keys go into memory and out of it under the same lock, so
-/// that none survives the destruction of what it came from.
+/// What the lock on the file guards: derived keys go into memory and out of it under the same lock,
+/// so that none survives the destruction of what it came from.
 struct Held {
     file: KeyFile,
     buckets: Recent<Bucket, Secret>,
@@ -119,7 +120,8 @@ impl KeyStore {
         Self::open_by(KeyFile::open_unchecked, folder, data_folder, generation_of_data)
     }
 
-    /// How many keys do not open; with `accept_loss` they are destroyed, so that the rest can be used.
+    /// How many keys do not open; with `accept_loss` they are destroyed, so that the rest can be
+    /// used.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -161,8 +163,8 @@ impl KeyStore {
         Ok(keys)
     }
 
-    /// Looks at the keys in `folder` as a start would, without making or changing anything; `None` where
-    /// there are none and no data needs any.
+    /// Looks at the keys in `folder` as a start would, without making or changing anything; `None`
+    /// where there are none and no data needs any.
     ///
     /// # Errors
     /// As [`KeyStore::open`].
@@ -181,8 +183,8 @@ impl KeyStore {
         Self::from_file(KeyFile::look(folder)?, None).map(Some)
     }
 
-    /// The keys as they are now, with all that is needed to open them; none that was destroyed is in it. While
-    /// the file is read once into memory, no key is made or destroyed.
+    /// The keys as they are now, with all that is needed to open them; none that was destroyed is
+    /// in it. While the file is read once into memory, no key is made or destroyed.
     ///
     /// # Errors
     /// If the folder cannot be read, or is not the one that was opened.
@@ -206,10 +208,12 @@ impl KeyStore {
         Ok(self.file.lock().file.data()?.map(|(id, _)| id))
     }
 
-    /// Takes a folder for this process, into which a copy is to be put; makes it where there is none.
+    /// Takes a folder for this process, into which a copy is to be put; makes it where there is
+    /// none.
     ///
     /// # Errors
-    /// If it lies in the data folder, another process has it, others could read it, or it cannot be made.
+    /// If it lies in the data folder, another process has it, others could read it, or it cannot be
+    /// made.
     pub fn lock_to_restore(folder: &Path, data_folder: &Path) -> Result<FolderLock, KeysError> {
         folder::check_apart(folder, data_folder)?;
         folder::make_folder(folder)?;
@@ -327,7 +331,8 @@ impl KeyStore {
         Self::from_file(KeyFile::open(folder)?, Some(lock))
     }
 
-    /// Keys that stand in no file and are gone when the process ends, as is all that was sealed with them.
+    /// Keys that stand in no file and are gone when the process ends, as is all that was sealed
+    /// with them.
     ///
     /// # Errors
     /// If the system has no random numbers to give.
@@ -364,11 +369,12 @@ impl KeyStore {
         })
     }
 
-    /// Wraps every key anew under a fresh master key: a copy of the old one then opens nothing that is
-    /// here. The server must be stopped; returns how many keys there are.
+    /// Wraps every key anew under a fresh master key: a copy of the old one then opens nothing that
+    /// is here. The server must be stopped; returns how many keys there are.
     ///
     /// # Errors
-    /// If the folder cannot be written; the keys stay usable, under the old master key or the new one.
+    /// If the folder cannot be written; the keys stay usable, under the old master key or the new
+    /// one.
     pub fn rotate_master(&self) -> Result<usize, KeysError> {
         let mut held = self.file.lock();
         let wrapped = held.file.rotate();

@@ -2,8 +2,9 @@
 //! crate.
 //!
 //! Lives here: the declarations and the text for a scrape. Not here: what the figures mean for an
-//! operator (`docs/metrics.md` is made from this). Everyone counts through the fields of [`Metrics`];
-//! counting is one atomic addition, and every label value starts at 0, so that a rate sees the first event.
+//! operator (`docs/metrics.md` is made from this). Everyone counts through the fields of
+//! [`Metrics`]; counting is one atomic addition, and every label value starts at 0, so that a rate
+//! sees the first event.
 
 mod document;
 mod instrument;
@@ -253,7 +254,8 @@ impl Metrics {
         self.certificate_ends.store(at.map_or(0, seconds), Ordering::Relaxed);
     }
 
-    /// Counts open descriptors where Linux does not say how many there are; blocks for some milliseconds.
+    /// Counts open descriptors where Linux does not say how many there are; blocks for some
+    /// milliseconds.
     pub fn count_descriptors(&self) {
         self.descriptors.count();
     }

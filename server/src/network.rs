@@ -1,6 +1,7 @@
 //! Which addresses are one party's.
 //!
-//! Lives here: the network of an address, by which strangers are counted, and the one that a log line may have. Not here: the counts (`auth`, `http`).
+//! Lives here: the network of an address, by which strangers are counted, and the one that a log
+//! line may have. Not here: the counts (`auth`, `http`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +16,8 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// An address as a log line may have it: the network of 24 bits, or of 48 of IPv6, which many people share.
+/// An address as a log line may have it: the network of 24 bits, or of 48 of IPv6, which many
+/// people share.
 pub(crate) fn shown(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(four) => format!("{}/24", Ipv4Addr::from_bits(four.to_bits() >> 8 << 8)),

@@ -1,7 +1,9 @@
-//! Web origins, as the URL standard has them: which pages may embed a widget, and which are our own.
+//! Web origins, as the URL standard has them: which pages may embed a widget, and which are our
+//! own.
 //!
-//! Lives here: spelling, comparison, the wildcard that a site may list, the address of this server. Not here: which
-//! header said it (`http`), what a refusal is called (`api`, `gateway`). Called by whoever is told of a page.
+//! Lives here: spelling, comparison, the wildcard that a site may list, the address of this server.
+//! Not here: which header said it (`http`), what a refusal is called (`api`, `gateway`). Called by
+//! whoever is told of a page.
 
 use std::net::SocketAddr;
 
@@ -39,7 +41,8 @@ pub enum OriginError {
     NotSecure,
 }
 
-/// An origin in the one spelling that browsers use, but without a dot at the end of its host: the host is the same.
+/// An origin in the one spelling that browsers use, but without a dot at the end of its host: the
+/// host is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     secure: bool,
@@ -127,12 +130,13 @@ pub(crate) fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// An origin that a site may list, in the browser's spelling: lower case, a name beyond ASCII in its ASCII form, the
-/// shortest IPv6 address, no default port, no dot at the end. `https://*.shop.example` is taken as well.
+/// An origin that a site may list, in the browser's spelling: lower case, a name beyond ASCII in
+/// its ASCII form, the shortest IPv6 address, no default port, no dot at the end.
+/// `https://*.shop.example` is taken as well.
 ///
 /// # Errors
-/// If it has anything beyond scheme, host and port, is plain HTTP and not on loopback, or has a wildcard that stands
-/// elsewhere or for a whole top-level domain.
+/// If it has anything beyond scheme, host and port, is plain HTTP and not on loopback, or has a
+/// wildcard that stands elsewhere or for a whole top-level domain.
 pub fn parse_origin(text: &str) -> Result<String, OriginError> {
     let (secure, authority) = split(text)?;
     let (origin, wild) = match authority.strip_prefix(WILDCARD) {
@@ -157,8 +161,8 @@ pub fn parse_origin(text: &str) -> Result<String, OriginError> {
     Ok(if wild { text.replacen("://", "://*.", 1) } else { text })
 }
 
-/// Whether a page of this origin may embed the widget: it is listed, or is under a wildcard that is. An empty list
-/// allows none.
+/// Whether a page of this origin may embed the widget: it is listed, or is under a wildcard that
+/// is. An empty list allows none.
 pub fn allowed_origin(origins: &[String], origin: &str) -> bool {
     if origins.iter().any(|allowed| allowed == origin) {
         return true;
@@ -175,8 +179,8 @@ pub fn allowed_origin(origins: &[String], origin: &str) -> bool {
     })
 }
 
-/// The spelling of an origin that a page has, whether a site may list it or not; `None` for what is no web origin, such
-/// as the `null` of a file.
+/// The spelling of an origin that a page has, whether a site may list it or not; `None` for what is
+/// no web origin, such as the `null` of a file.
 pub fn page_origin(text: &str) -> Option<String> {
     Origin::read(text).ok().map(|origin| origin.to_string())
 }
@@ -221,12 +225,12 @@ impl PublicUrl {
         self.text.starts_with("https:")
     }
 
-    /// Whether a page of this origin is our own. `asked` is the host that the request names, `secure` whether the
-    /// browser speaks TLS.
+    /// Whether a page of this origin is our own. `asked` is the host that the request names,
+    /// `secure` whether the browser speaks TLS.
     ///
-    /// Where nobody set an address, the host that was asked counts, but only where no foreign page can choose it: an
-    /// attacker's name may lead to this server's address, so a name counts under TLS alone, where the browser has
-    /// checked that the certificate is this name's.
+    /// Where nobody set an address, the host that was asked counts, but only where no foreign page
+    /// can choose it: an attacker's name may lead to this server's address, so a name counts under
+    /// TLS alone, where the browser has checked that the certificate is this name's.
     pub fn admits(&self, origin: &str, asked: Option<&str>, secure: bool) -> bool {
         let Ok(page) = Origin::read(origin) else { return false };
         let Ok(own) = Origin::read(&self.text) else { return false };

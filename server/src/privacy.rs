@@ -1,8 +1,8 @@
 //! The policy engine: what may be kept, how long, why, and who may read it. Pure: no I/O, no clock.
 //!
-//! Lives here: the tag, the envelope that cannot exist without it, redaction, the evaluator, the read
-//! grant, what a sealed record is bound to, what is due for the sweep.
-//! Not here: keys (`keys`), rows (`store`), sockets. Called by every edge and port.
+//! Lives here: the tag, the envelope that cannot exist without it, redaction, the evaluator, the
+//! read grant, what a sealed record is bound to, what is due for the sweep. Not here: keys
+//! (`keys`), rows (`store`), sockets. Called by every edge and port.
 
 pub mod tag;
 pub mod envelope;

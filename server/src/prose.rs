@@ -1,11 +1,13 @@
-//! Prose of documents that are made from code: on lines of 100 columns, as what people write by hand.
+//! Prose of documents that are made from code: on lines of 100 columns, as what people write by
+//! hand.
 
 use textwrap::{Options, WordSplitter};
 
 /// Columns of a line.
 const WIDTH: usize = 100;
 
-/// The same words on lines of bounded width, each with its end; all but the first begin with `indent`.
+/// The same words on lines of bounded width, each with its end; all but the first begin with
+/// `indent`.
 pub(crate) fn filled(words: &str, indent: &str) -> String {
     let lines = Options::new(WIDTH)
         .subsequent_indent(indent)

@@ -1,7 +1,8 @@
-//! A SQLite file looked at without a trace: nothing is made, merged, locked for long or brought up to date.
+//! A SQLite file looked at without a trace: nothing is made, merged, locked for long or brought up
+//! to date.
 //!
-//! Lives here: one way to open a file for reading alone, and what its log says. Not here: what is looked for (`store`,
-//! `keys`). Called by `livehelp check` and by a start, through both.
+//! Lives here: one way to open a file for reading alone, and what its log says. Not here: what is
+//! looked for (`store`, `keys`). Called by `livehelp check` and by a start, through both.
 
 mod log;
 
@@ -44,8 +45,8 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
 /// If it cannot be opened.
 pub(crate) fn open_without_log(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_file(path, "immutable=1")?;
-    // In the middle of carrying its first page speaks of pages that the file has not got yet, which is no damage while the
-    // log has them; only who might mend a schema is shown such a file.
+    // In the middle of carrying its first page speaks of pages that the file has not got yet, which
+    // is no damage while the log has them; only who might mend a schema is shown such a file.
     connection.execute_batch("PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF;")?;
     Ok(connection)
 }

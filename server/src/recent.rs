@@ -1,6 +1,7 @@
 //! A bounded memory of what was used lately.
 //!
-//! Lives here: a map that forgets what nobody asked for. Not here: what is remembered. Called by `keys`, `store` and `auth`.
+//! Lives here: a map that forgets what nobody asked for. Not here: what is remembered. Called by
+//! `keys`, `store` and `auth`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,8 +9,8 @@ use std::hash::Hash;
 
 use foldhash::fast::RandomState;
 
-/// Two halves: what is used moves to the young one; when that is full it becomes the old one, and what
-/// nobody asked for since is gone. Holds at most twice `half_len`.
+/// Two halves: what is used moves to the young one; when that is full it becomes the old one, and
+/// what nobody asked for since is gone. Holds at most twice `half_len`.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
     young: HashMap<K, V, RandomState>,

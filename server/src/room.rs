@@ -1,9 +1,8 @@
 //! One live conversation on this node.
 //!
-//! Lives here: who is in the room, who has seen what, who hears what. Its sequence numbers and newest messages are its
-//! `sequencer`'s.
-//! Not here: locks (`hub`), clocks (`clock`), rules about data (`privacy`). Called by `hub` alone, under the room's lock; so
-//! nothing here waits.
+//! Lives here: who is in the room, who has seen what, who hears what. Its sequence numbers and
+//! newest messages are its `sequencer`'s. Not here: locks (`hub`), clocks (`clock`), rules about
+//! data (`privacy`). Called by `hub` alone, under the room's lock; so nothing here waits.
 
 use std::sync::Arc;
 

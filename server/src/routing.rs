@@ -2,18 +2,19 @@
 //! and what happens when an agent's connection goes away. Pure: an input and the time in, effects
 //! out.
 //!
-//! Lives here: the order of waiting, the choice of an agent, capacity, grace.
-//! Not here: sockets, clocks, rows, who may do what (the hub checks the role before it calls).
-//! Called by the hub alone, one [`Routing`] for each tenant, under one lock. Departments will be
-//! several [`Queue`]s in one `Routing`, sharing the team; nothing else here knows that there is one.
+//! Lives here: the order of waiting, the choice of an agent, capacity, grace. Not here: sockets,
+//! clocks, rows, who may do what (the hub checks the role before it calls). Called by the hub
+//! alone, one [`Routing`] for each tenant, under one lock. Departments will be several [`Queue`]s
+//! in one `Routing`, sharing the team; nothing else here knows that there is one.
 //!
 //! What always holds, and is tested with random inputs: a conversation that is not closed has a
 //! position in the queue, an offer with a deadline, or an assignee whose absence has a deadline;
 //! nobody is offered or given more than their capacity unless somebody asked for just that; an
 //! older conversation is offered before a younger one to every agent who could take either.
 //!
-//! Absent is who has no connection, who chose to be offline with the console open, and who let offers run out
-//! until they were set to away and has done nothing since. Who chose to be away is at work.
+//! Absent is who has no connection, who chose to be offline with the console open, and who let
+//! offers run out until they were set to away and has done nothing since. Who chose to be away is
+//! at work.
 
 mod conversations;
 mod agents;
@@ -69,7 +70,8 @@ impl Default for RoutingConfig {
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A conversation that is not closed, out of the store, at start. Offers do not survive a restart.
+    /// A conversation that is not closed, out of the store, at start. Offers do not survive a
+    /// restart.
     Restore {
         conversation: ConversationId,
         site: SiteId,
@@ -165,8 +167,8 @@ pub struct AgentStanding {
 /// What the hub is to do, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// A conversation changed: keep it and tell its room and the board. At most once for each input;
-    /// a closed one is forgotten here after it.
+    /// A conversation changed: keep it and tell its room and the board. At most once for each
+    /// input; a closed one is forgotten here after it.
     Changed { conversation: ConversationId, standing: Standing },
     /// Ask an agent. Exactly one [`Effect::OfferOver`] follows, now or later.
     Offer {
@@ -324,7 +326,8 @@ impl Routing {
         self.team.promise()
     }
 
-    /// Something that a conversation shows beside its standing changed: its next version. `None` once it is closed.
+    /// Something that a conversation shows beside its standing changed: its next version. `None`
+    /// once it is closed.
     pub fn amended(&mut self, conversation: ConversationId) -> Option<u64> {
         let standing = &mut self.conversations.get_mut(&conversation)?.standing;
         standing.version += 1;

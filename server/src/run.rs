@@ -342,7 +342,8 @@ async fn run_within(
     Ok(())
 }
 
-/// How long newcomers are still taken: for as long as others need to look elsewhere, where there is an elsewhere.
+/// How long newcomers are still taken: for as long as others need to look elsewhere, where there is
+/// an elsewhere.
 fn grace(config: &Config) -> Duration {
     let waits = match config.drain_grace {
         DrainGrace::Nodes => config.bus != BusSetting::Memory,

@@ -1,14 +1,16 @@
 //! One conversation's sequence numbers on this node: a message from "said" to "settled".
 //!
-//! Lives here: which sequence number a message gets, whether it came before, which messages are not stored yet, which
-//! became void, what other nodes sequenced, and what is missing. A state machine without I/O (sans-IO): what happened is
-//! an [`Input`], what is to be done is a [`Command`], time and ids are arguments.
-//! Not here: who hears a message (`room`), carrying commands out (`hub`), numbering across nodes (`bus`), storage
-//! (`store`), rules about data (`privacy`). `hub` and the simulation in tests/sim run this very code.
+//! Lives here: which sequence number a message gets, whether it came before, which messages are not
+//! stored yet, which became void, what other nodes sequenced, and what is missing. A state machine
+//! without I/O (sans-IO): what happened is an [`Input`], what is to be done is a [`Command`], time
+//! and ids are arguments. Not here: who hears a message (`room`), carrying commands out (`hub`),
+//! numbering across nodes (`bus`), storage (`store`), rules about data (`privacy`). `hub` and the
+//! simulation in tests/sim run this very code.
 //!
-//! The way of a message on one node: [`Input::Submitted`], [`Command::Sequence`], [`Input::Sequenced`],
-//! [`Command::Publish`], [`Input::Stored`], [`Command::Ack`]. Everything else is what may come between: it came before,
-//! memory does not reach back far enough, too much is under way, the disk fails, or another node was faster.
+//! The way of a message on one node: [`Input::Submitted`], [`Command::Sequence`],
+//! [`Input::Sequenced`], [`Command::Publish`], [`Input::Stored`], [`Command::Ack`]. Everything else
+//! is what may come between: it came before, memory does not reach back far enough, too much is
+//! under way, the disk fails, or another node was faster.
 
 mod hearing;
 mod lane;
@@ -38,16 +40,17 @@ pub const TAIL_MAX: usize = 50;
 /// So many are kept while someone reads in the store what joins them.
 const TAIL_HELD_MAX: usize = 4 * TAIL_MAX;
 
-/// Sequence numbers of a conversation that are given and would not outlive a crash, at most. So far back, and no
-/// further, can a number have been lost or given again below something that is there: a client's last message
-/// and a resend are judged by that. Less than [`TAIL_MAX`], so that memory nearly always reaches.
+/// Sequence numbers of a conversation that are given and would not outlive a crash, at most. So far
+/// back, and no further, can a number have been lost or given again below something that is there:
+/// a client's last message and a resend are judged by that. Less than [`TAIL_MAX`], so that memory
+/// nearly always reaches.
 pub const UNDER_WAY_MAX: u64 = 32;
 
 /// How often one message asks for a sequence number before its author is told to try again.
 pub const ATTEMPTS_MAX: u8 = 8;
 
-/// A message on its way to its sequence number. Commands hand it out and inputs bring it back, so that what has been
-/// settled cannot be settled again.
+/// A message on its way to its sequence number. Commands hand it out and inputs bring it back, so
+/// that what has been settled cannot be settled again.
 #[derive(Debug, Clone)]
 pub struct Submission {
     unsequenced: Unsequenced,
@@ -71,7 +74,8 @@ enum Search {
 }
 
 impl Submission {
-    /// A message that was just said. `allowed`: something new may be said; what was said before is acked in any case.
+    /// A message that was just said. `allowed`: something new may be said; what was said before is
+    /// acked in any case.
     pub fn new(envelope: Envelope, allowed: bool) -> Self {
         let unsequenced = Unsequenced::new(envelope);
         Self { unsequenced, allowed, attempts: 0, search: Search::None }
@@ -105,7 +109,8 @@ pub enum Input {
     BusAway(Submission),
     /// The store was read for [`Command::ReadStore`].
     Found(Submission, Option<Arc<Sequenced>>),
-    /// The store knows that numbers up to this one were given: the answer to [`Command::WriteFloor`].
+    /// The store knows that numbers up to this one were given: the answer to
+    /// [`Command::WriteFloor`].
     Floored(Submission, Seq),
     /// A message of this node is on disk.
     Stored(Arc<Sequenced>),
@@ -127,8 +132,8 @@ pub enum Input {
     Read(Arc<Sequenced>),
     /// The store knows that numbers up to this one were given.
     Given(Seq),
-    /// What the store has there was read, after it was waited for: what is still in doubt is not there. Until nothing
-    /// follows from it.
+    /// What the store has there was read, after it was waited for: what is still in doubt is not
+    /// there. Until nothing follows from it.
     Unfound(Gap),
 }
 
@@ -160,23 +165,28 @@ impl Input {
 /// What is to be done. A command that is not carried out leaves everything as it was.
 #[derive(Debug)]
 pub enum Command {
-    /// Give it the next number above `floor`: at once where this node gives them all ([`Input::Sequenced`]), else by
-    /// the bus ([`Input::Told`], [`Input::BusAway`]), for which the room is kept by [`Sequencer::await_bus`].
+    /// Give it the next number above `floor`: at once where this node gives them all
+    /// ([`Input::Sequenced`]), else by the bus ([`Input::Told`], [`Input::BusAway`]), for which the
+    /// room is kept by [`Sequencer::await_bus`].
     Sequence { submission: Submission, floor: Seq },
-    /// It has its number: append it for everyone who hears it, before anything else of this conversation, and write it.
+    /// It has its number: append it for everyone who hears it, before anything else of this
+    /// conversation, and write it.
     Publish {
         sequenced: Arc<Sequenced>,
-        /// Milliseconds from the visitor's first message, where it is the first by which an agent answers.
+        /// Milliseconds from the visitor's first message, where it is the first by which an agent
+        /// answers.
         first_answer_ms: Option<u64>,
         gap: Option<Gap>,
     },
-    /// It is written by another node: append it for everyone who hears it. `gap`: what is to be read of the store, itself
-    /// where it is not known to be there.
+    /// It is written by another node: append it for everyone who hears it. `gap`: what is to be
+    /// read of the store, itself where it is not known to be there.
     Show { sequenced: Arc<Sequenced>, gap: Option<Gap> },
-    /// Look for the message above `after`, and bring the answer by [`Input::Found`]. `patiently`: another node's write
-    /// may be on its way. Memory keeps what it has until then by [`Sequencer::hold`].
+    /// Look for the message above `after`, and bring the answer by [`Input::Found`]. `patiently`:
+    /// another node's write may be on its way. Memory keeps what it has until then by
+    /// [`Sequencer::hold`].
     ReadStore { submission: Submission, after: Seq, patiently: bool },
-    /// Too much is under way: tell the store that numbers up to `seq` were given, and wait for it ([`Input::Floored`]).
+    /// Too much is under way: tell the store that numbers up to `seq` were given, and wait for it
+    /// ([`Input::Floored`]).
     WriteFloor { submission: Submission, seq: Seq },
     /// It came before: once all that was queued before now is written, bring [`Input::Confirmed`].
     Confirm(Acked, MessageId),
@@ -203,7 +213,8 @@ pub struct Acked {
     pub seq: Seq,
     /// When the server accepted it.
     pub at: UnixMillis,
-    /// The first day (UTC) on which it can no longer be read, by the timeline known when it came; none: it does not expire.
+    /// The first day (UTC) on which it can no longer be read, by the timeline known when it came;
+    /// none: it does not expire.
     pub expires: Option<Day>,
 }
 
@@ -265,7 +276,8 @@ impl Gap {
     }
 }
 
-/// The sequencer of one conversation, with the newest messages. Changed under its room's lock alone.
+/// The sequencer of one conversation, with the newest messages. Changed under its room's lock
+/// alone.
 #[derive(Debug)]
 pub struct Sequencer {
     tenant: TenantId,
@@ -283,8 +295,9 @@ pub struct Sequencer {
     words: Option<Arc<Sequenced>>,
     /// Numbers given and not yet stored, in order.
     unstored: VecDeque<Seq>,
-    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order: in doubt until the store was
-    /// read. What is in `tail` and neither here nor in `unstored` is stored for good.
+    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order: in
+    /// doubt until the store was read. What is in `tail` and neither here nor in `unstored` is
+    /// stored for good.
     elsewhere: VecDeque<Seq>,
     /// Messages for which the bus was asked for a number and did not answer yet.
     awaited: usize,
@@ -460,8 +473,8 @@ impl Sequencer {
         }
     }
 
-    /// What is in doubt is not stored. What is known to be stored stays, whatever another node says: it is one that got the
-    /// same number for the same message.
+    /// What is in doubt is not stored. What is known to be stored stays, whatever another node
+    /// says: it is one that got the same number for the same message.
     fn take_off(&mut self, seq: Seq, message: MessageId) -> Command {
         if !self.elsewhere.contains(&seq) {
             return Command::Nothing;

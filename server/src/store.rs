@@ -1,11 +1,11 @@
 //! What is kept: the port, and the rows it speaks of.
 //!
-//! Lives here: the port's traits, writes and why they are refused. Below: rows, what a read sees, searches, records, the
-//! implementations and their conformance suite.
-//! Every question names its tenant; another tenant's things are not found. Personal columns are sealed
-//! inside the implementations, so that callers see `Personal` values and files see none.
-//! Writes go through one bounded queue: on disk to one writer, which commits what waits in one transaction; in
-//! memory the queue bounds how many are under way.
+//! Lives here: the port's traits, writes and why they are refused. Below: rows, what a read sees,
+//! searches, records, the implementations and their conformance suite. Every question names its
+//! tenant; another tenant's things are not found. Personal columns are sealed inside the
+//! implementations, so that callers see `Personal` values and files see none. Writes go through one
+//! bounded queue: on disk to one writer, which commits what waits in one transaction; in memory the
+//! queue bounds how many are under way.
 
 use std::sync::Arc;
 
@@ -134,7 +134,8 @@ pub enum StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrote {
     Done,
-    /// It changed nothing: it was there before, a newer one is, or nothing is left to remove or to keep.
+    /// It changed nothing: it was there before, a newer one is, or nothing is left to remove or to
+    /// keep.
     PassedOver,
 }
 
@@ -202,7 +203,8 @@ pub trait Transcript: Records + std::fmt::Debug {
         conversation: ConversationId,
         tail: u16,
     ) -> Result<Option<RoomRow>>;
-    /// What a list shows of these conversations, in one read; those that the tenant has not are left out.
+    /// What a list shows of these conversations, in one read; those that the tenant has not are
+    /// left out.
     async fn newest(
         &self,
         tenant: TenantId,
@@ -281,8 +283,8 @@ pub trait Transcript: Records + std::fmt::Debug {
         search: &ConversationSearch,
         limit: u16,
     ) -> Result<Found>;
-    /// When a conversation changed last, by its header or by what was said in it. What was said shows here once it is
-    /// in its list, about a second later at most.
+    /// When a conversation changed last, by its header or by what was said in it. What was said
+    /// shows here once it is in its list, about a second later at most.
     async fn changed_at(
         &self,
         tenant: TenantId,
@@ -313,7 +315,8 @@ pub trait Transcript: Records + std::fmt::Debug {
         secret: SecretHash,
     ) -> Result<Option<VisitorToken>> {
         let act = "read a visitor";
-        // Asked one after the other: with OR between them, SQLite looks at every visitor of the Organization.
+        // Asked one after the other: with OR between them, SQLite looks at every visitor of the
+        // Organization.
         for column in ["secret", "secret_before"] {
             let of = vec![is(column, secret), is("tenant", tenant), is("site", site)];
             let along = ["visitors_by_secret", "visitors_by_secret_before"];
@@ -335,11 +338,13 @@ pub trait Transcript: Records + std::fmt::Debug {
     }
 }
 
-/// What is set up and who may act, each table declared once ([`record`]): what a database does is [`Records::select`],
-/// and the rest says it in the words of an entity. What changes them is a [`Change`].
+/// What is set up and who may act, each table declared once ([`record`]): what a database does is
+/// [`Records::select`], and the rest says it in the words of an entity. What changes them is a
+/// [`Change`].
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// Rows of records, in the order in which they were made; `act` is what is logged where that fails.
+    /// Rows of records, in the order in which they were made; `act` is what is logged where that
+    /// fails.
     async fn select(&self, act: &'static str, select: Select) -> Result<Vec<Row>>;
 
     async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantRow>> {
@@ -437,7 +442,8 @@ pub trait Records: Send + Sync {
 /// When anything ends: buckets, erasures, what is over, and how far time is trusted.
 #[async_trait]
 pub trait Retention: Send + Sync + std::fmt::Debug {
-    /// Deletes every Organization's sessions, invitations and password links that were over at `at`.
+    /// Deletes every Organization's sessions, invitations and password links that were over at
+    /// `at`.
     async fn delete_ended(&self, at: UnixMillis) -> Result<()>;
     /// Deletes the answers that were kept until this moment; their buckets' keys are the sweep's.
     async fn idempotent_forget(&self, until: UnixMillis) -> Result<()>;
@@ -452,7 +458,8 @@ pub trait Retention: Send + Sync + std::fmt::Debug {
     async fn forget(&self, tenant: TenantId, subject: Subject) -> Result<()>;
     /// Raises it; by itself it never goes back.
     async fn raise_high_water(&self, at: UnixMillis) -> Result<()>;
-    /// Keys are about to be destroyed by this time. `false`: the mark went back meanwhile, nothing may be.
+    /// Keys are about to be destroyed by this time. `false`: the mark went back meanwhile, nothing
+    /// may be.
     async fn destroying(&self, by: UnixMillis) -> Result<bool>;
     /// Notes what an operator said about the clock, and does what they may do to the mark: `false`
     /// where they may not, and then nothing is changed or noted.

@@ -129,7 +129,8 @@ impl<S: Sealer + 'static> Sweeper<S> {
     /// One round. Returns how many buckets were destroyed.
     ///
     /// # Errors
-    /// If the store or the keys failed; what was destroyed stays so, the rest is for the next round.
+    /// If the store or the keys failed; what was destroyed stays so, the rest is for the next
+    /// round.
     pub async fn round(&mut self) -> Result<usize, SweepError> {
         let Some(mark) = self.trusted_time().await? else { return Ok(0) };
         let destroyed = self.destroy(mark).await?;
@@ -172,7 +173,8 @@ impl<S: Sealer + 'static> Sweeper<S> {
         Ok(destroyed)
     }
 
-    /// The mark by which may be destroyed, raised as far as the clock is trusted; `None`: it is not.
+    /// The mark by which may be destroyed, raised as far as the clock is trusted; `None`: it is
+    /// not.
     async fn trusted_time(&mut self) -> Result<Option<UnixMillis>, SweepError> {
         let mark = self.store.high_water().await?;
         // The operator's word is where trust begins anew; the clock is judged from there.

@@ -1,7 +1,9 @@
-//! What systemd hears of the server's life: ready, reloading, stopping, and that it still turns (sd_notify(3)).
+//! What systemd hears of the server's life: ready, reloading, stopping, and that it still turns
+//! (sd_notify(3)).
 //!
-//! Lives here: the datagrams. Not here: when something is said (`run`), what the unit asks for (`config`). Without a
-//! socket to say it to, nothing is said; what cannot be said is no reason to stop.
+//! Lives here: the datagrams. Not here: when something is said (`run`), what the unit asks for
+//! (`config`). Without a socket to say it to, nothing is said; what cannot be said is no reason to
+//! stop.
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -72,8 +74,8 @@ impl Systemd {
         self.say(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={usec}\nSTATUS=Draining"));
     }
 
-    /// Says that it turns for as long as it does, twice in the time after which it is taken for dead. Only where the unit
-    /// asks for it (`WatchdogSec=`). Ends with whoever drops it.
+    /// Says that it turns for as long as it does, twice in the time after which it is taken for
+    /// dead. Only where the unit asks for it (`WatchdogSec=`). Ends with whoever drops it.
     pub async fn watch(self) {
         let Some(silence) = self.0.as_ref().and_then(|line| line.watchdog) else {
             return std::future::pending().await;

@@ -107,8 +107,8 @@ impl Drop for Queued {
     }
 }
 
-/// Does a tenant's work that takes long on a thread beside those that serve; `most` of it is under way or waits. Begun, it
-/// runs to its end.
+/// Does a tenant's work that takes long on a thread beside those that serve; `most` of it is under
+/// way or waits. Begun, it runs to its end.
 ///
 /// # Errors
 /// If the queue is full, or the work panicked.

@@ -1,8 +1,9 @@
-//! Logs: where they go, how a line looks, the names that its fields may have, and the request that a line is about.
+//! Logs: where they go, how a line looks, the names that its fields may have, and the request that
+//! a line is about.
 //!
-//! Lives here: the one set-up of tracing, the list of field names, the id of the request that is being served. Not here:
-//! what is logged. Called by `main` once. Ids may be logged; text, names and addresses of people never, but where
-//! `log_sign_in_addresses` asks for those of sign-ins.
+//! Lives here: the one set-up of tracing, the list of field names, the id of the request that is
+//! being served. Not here: what is logged. Called by `main` once. Ids may be logged; text, names
+//! and addresses of people never, but where `log_sign_in_addresses` asks for those of sign-ins.
 
 use std::fmt;
 use std::future::Future;
@@ -306,7 +307,8 @@ mod tests {
         all
     }
 
-    /// The names of a log line's fields; an argument that is none comes back whole, so that it is not found.
+    /// The names of a log line's fields; an argument that is none comes back whole, so that it is
+    /// not found.
     fn fields(text: &str) -> Vec<String> {
         let mut arguments = arguments(text);
         // The fixed sentence.

@@ -1,8 +1,9 @@
 //! Traces: what a request, a handshake and a message spent their time on, in OpenTelemetry's terms.
 //!
-//! Lives here: spans, the choice of those that are sent, the `traceparent` header (W3C Trace Context), and the JSON of
-//! OTLP. Not here: sending (`http::collector`). A span has names of routes, ids and codes; text, names and addresses
-//! never. While no collector is set, a span costs one look at a variable and nothing else.
+//! Lives here: spans, the choice of those that are sent, the `traceparent` header (W3C Trace
+//! Context), and the JSON of OTLP. Not here: sending (`http::collector`). A span has names of
+//! routes, ids and codes; text, names and addresses never. While no collector is set, a span costs
+//! one look at a variable and nothing else.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

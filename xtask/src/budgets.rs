@@ -1,7 +1,8 @@
-//! `cargo xtask budgets`: the instructions that a message costs, step by step, held against `benches/budgets.toml`.
+//! `cargo xtask budgets`: the instructions that a message costs, step by step, held against
+//! `benches/budgets.toml`.
 //!
-//! Lives here: how the counts are built and started. Not here: the cases and the verdict (`benches`).
-//! Called by people and by `test`.
+//! Lives here: how the counts are built and started. Not here: the cases and the verdict
+//! (`benches`). Called by people and by `test`.
 
 use std::process::Command;
 

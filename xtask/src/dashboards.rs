@@ -1,8 +1,7 @@
 //! `cargo xtask dashboards`: pictures of the Grafana dashboards, for a person to look at.
 //!
-//! Lives here: what must be there and built for it. Not here: the load and the drawing (`deploy/examples/picture.rs`),
-//! the dashboards themselves (`deploy`).
-//! Called by people.
+//! Lives here: what must be there and built for it. Not here: the load and the drawing
+//! (`deploy/examples/picture.rs`), the dashboards themselves (`deploy`). Called by people.
 
 use anyhow::Result;
 

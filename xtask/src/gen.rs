@@ -1,9 +1,10 @@
-//! Writes what both ends must agree on out of the protocol crate: `protocol/ts/src/wire/frames.ts` and
-//! the tables of `docs/wire.md`; and what the crate `deploy` makes for SREs.
+//! Writes what both ends must agree on out of the protocol crate: `protocol/ts/src/wire/frames.ts`
+//! and the tables of `docs/wire.md`; and what the crate `deploy` makes for SREs.
 //!
-//! Lives here: the way from a Rust type's name to its TypeScript type, its shape for the codec and its
-//! words for people. Not here: the codec that reads the shapes (`protocol/ts/src/wire/codec.ts`).
-//! Called by `cargo xtask gen`, and by `cargo xtask test` with `check`.
+//! Lives here: the way from a Rust type's name to its TypeScript type, its shape for the codec and
+//! its words for people. Not here: the codec that reads the shapes
+//! (`protocol/ts/src/wire/codec.ts`). Called by `cargo xtask gen`, and by `cargo xtask test` with
+//! `check`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,8 @@ const WIRE_MD: &str = "docs/wire.md";
 /// Writes the generated files; with `check` it only says which of them are not what they should be.
 ///
 /// # Errors
-/// If a type of the protocol has no TypeScript form yet, a file cannot be written, or `check` finds a
-/// stale one.
+/// If a type of the protocol has no TypeScript form yet, a file cannot be written, or `check` finds
+/// a stale one.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let root = root()?;
     let frames = typescript()?;

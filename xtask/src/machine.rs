@@ -1,7 +1,8 @@
 //! What the machine must have beside the Rust toolchain.
 //!
-//! Lives here: finding what is missing and installing it on Debian. Not here: npm packages (`front`).
-//! Called by `test` and `run` before anything else. What is present is left alone, whatever its origin.
+//! Lives here: finding what is missing and installing it on Debian. Not here: npm packages
+//! (`front`). Called by `test` and `run` before anything else. What is present is left alone,
+//! whatever its origin.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{Outcome, answer, command, present, root, run_shown, run_shown_but_errors};
 
-/// The oldest Node that builds the front ends: Debian 12's, which Debian keeps though its makers do not any more.
+/// The oldest Node that builds the front ends: Debian 12's, which Debian keeps though its makers do
+/// not any more.
 const NODE_MAJOR_MIN: u32 = 18;
 
 /// Between two attempts of apt-get while another program has its locks.
@@ -84,7 +86,8 @@ impl Need {
 /// Sees to it that every need is met.
 ///
 /// # Errors
-/// When something is missing and cannot be installed from here; the text names the command that would.
+/// When something is missing and cannot be installed from here; the text names the command that
+/// would.
 pub(crate) fn provide(needs: &[Need]) -> Result<()> {
     let missing: Vec<Need> = needs.iter().copied().filter(|need| !need.met()).collect();
     if missing.is_empty() {
@@ -111,7 +114,8 @@ pub(crate) fn provide(needs: &[Need]) -> Result<()> {
     }
 }
 
-/// Debian packages, unpacked into a folder and not installed: a broker that is only measured need not become a service.
+/// Debian packages, unpacked into a folder and not installed: a broker that is only measured need
+/// not become a service.
 ///
 /// # Errors
 /// When one cannot be had.
@@ -132,7 +136,8 @@ pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs apt-get. While another program has its locks, as a fresh machine's own updates do for minutes, it waits.
+/// Runs apt-get. While another program has its locks, as a fresh machine's own updates do for
+/// minutes, it waits.
 fn apt(words: &[&str], folder: &Path) -> Result<()> {
     let attempt = || {
         let mut command = command(folder, words);
@@ -163,7 +168,8 @@ fn while_locked(attempt: impl Fn() -> Command, mut rest: impl FnMut()) -> Result
     run_shown_but_errors(attempt())?.into_result()
 }
 
-/// What apt-get and dpkg say of a lock that another program holds. One that may not be opened is another matter.
+/// What apt-get and dpkg say of a lock that another program holds. One that may not be opened is
+/// another matter.
 fn locked(errors: &str) -> bool {
     ["Could not get lock", "is locked by another process"]
         .iter()
@@ -186,7 +192,8 @@ fn node_major() -> Option<u32> {
     version.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// Without a single font a browser lays text out in boxes of no height. Elsewhere than on Debian the fonts are the owner's affair.
+/// Without a single font a browser lays text out in boxes of no height. Elsewhere than on Debian
+/// the fonts are the owner's affair.
 fn fonts_met() -> bool {
     !present("apt-get") || Path::new("/usr/share/fonts/truetype/dejavu").is_dir()
 }
@@ -198,7 +205,8 @@ mod tests {
     use super::{LOCK_ATTEMPTS_MAX, root, while_locked};
     use crate::shell::command;
 
-    /// Fails `times` times with these words, then succeeds. How often it was tried, and how it ended.
+    /// Fails `times` times with these words, then succeeds. How often it was tried, and how it
+    /// ended.
     fn tried(times: u32, words: &str) -> (u32, anyhow::Result<()>) {
         let attempts = Cell::new(0);
         let outcome = while_locked(

@@ -1,7 +1,7 @@
 //! This repository's commands, so that no shell script or second task runner is needed.
 //!
-//! Lives here: which command does what. Not here: the steps themselves (`test`, `run`, `tidy`, `gen`).
-//! Called by people and by `.ci/run`, as `cargo xtask <command>`.
+//! Lives here: which command does what. Not here: the steps themselves (`test`, `run`, `tidy`,
+//! `gen`). Called by people and by `.ci/run`, as `cargo xtask <command>`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its caller")]
 
 mod test;

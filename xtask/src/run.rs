@@ -1,8 +1,8 @@
 //! `cargo xtask run`: from a checkout to a running demo in one command.
 //!
-//! Lives here: building what is stale, the first start's password, handing over to the server.
-//! Not here: what a demo is made of (`livehelp init`, `livehelp serve --demo`).
-//! Called by people. Data stay in `var/data`, keys in `var/keys`; nobody but the owner may read the keys.
+//! Lives here: building what is stale, the first start's password, handing over to the server. Not
+//! here: what a demo is made of (`livehelp init`, `livehelp serve --demo`). Called by people. Data
+//! stay in `var/data`, keys in `var/keys`; nobody but the owner may read the keys.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -24,7 +24,8 @@ const LOGIN: &str = "var/keys/demo-login";
 const NEW_LOGIN: &str = "var/keys/demo-login.new";
 const DATA: &str = "var/data";
 
-/// Builds and becomes the server: from here on its signals, its output and its exit code are this command's.
+/// Builds and becomes the server: from here on its signals, its output and its exit code are this
+/// command's.
 ///
 /// # Errors
 /// When something cannot be built or the first start cannot be prepared.

@@ -1,6 +1,7 @@
 //! Other programs: whether they are there, and what they answered.
 //!
-//! Lives here: starting a program in the repository and keeping its output. Not here: which programs, and why.
+//! Lives here: starting a program in the repository and keeping its output. Not here: which
+//! programs, and why.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ pub(crate) fn root() -> PathBuf {
     package.parent().unwrap_or(package).to_path_buf()
 }
 
-/// A command that will run in `folder`. What cargo says of this package when it runs it is not passed on: `ring`
-/// asks for it when it is built, and would be built anew, with all that stands on it, by whoever says it differently.
+/// A command that will run in `folder`. What cargo says of this package when it runs it is not
+/// passed on: `ring` asks for it when it is built, and would be built anew, with all that stands on
+/// it, by whoever says it differently.
 pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     let (program, arguments) = words.split_first().unwrap_or((&"false", &[]));
     let mut command = Command::new(program);

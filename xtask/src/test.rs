@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that has to be green before a change lands.
 //!
-//! Lives here: which steps, in which order (the fast ones first), and how they are told.
-//! Not here: the checks of the source tree (`tidy`), installing (`machine`, `front`).
-//! Called by people and by `.ci/run`. A step that fails ends the run with its name and its whole output.
+//! Lives here: which steps, in which order (the fast ones first), and how they are told. Not here:
+//! the checks of the source tree (`tidy`), installing (`machine`, `front`). Called by people and by
+//! `.ci/run`. A step that fails ends the run with its name and its whole output.
 
 use std::fs;
 use std::path::PathBuf;
@@ -82,7 +82,8 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     if whole {
         let words = ["doc", "--no-deps", "--workspace", "--document-private-items", "--quiet"];
         let mut doc = cargo(&words);
-        // The texts of settings are for the terminal first, where an address in angle brackets would be odd.
+        // The texts of settings are for the terminal first, where an address in angle brackets
+        // would be odd.
         doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::bare_urls");
         steps.run("documentation", doc)?;
     }
@@ -203,7 +204,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What a test runner said at its end: summaries as they are (nextest's, Spectral's, a test's own), the others' counts added up.
+/// What a test runner said at its end: summaries as they are (nextest's, Spectral's, a test's own),
+/// the others' counts added up.
 fn closing_lines(output: &str) -> Vec<String> {
     let mut lines: Vec<String> = output
         .lines()

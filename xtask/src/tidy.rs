@@ -239,8 +239,8 @@ fn check_importers(file: &str, place: &str, package: &str, code: &str, faults: &
     }
 }
 
-/// Checks one file of a front end; `path` is below `src`. What stands in quotes counts, since kinds, classes and addresses do; of
-/// the texts for people only their names.
+/// Checks one file of a front end; `path` is below `src`. What stands in quotes counts, since
+/// kinds, classes and addresses do; of the texts for people only their names.
 fn check_front(package: &str, path: &str, text: &str, faults: &mut Vec<String>) {
     let file = format!("{package}/src/{path}");
     let for_people = path.contains("strings/");

@@ -1,7 +1,7 @@
 //! Counts the instructions of every case and holds them against their budgets.
 //!
-//! Lives here: starting valgrind, one process for each case, and telling what came of it.
-//! Not here: cases and what is counted of them (`counting`). Called by `cargo xtask budgets` and by people.
+//! Lives here: starting valgrind, one process for each case, and telling what came of it. Not here:
+//! cases and what is counted of them (`counting`). Called by `cargo xtask budgets` and by people.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its caller")]
 
 use std::path::Path;
@@ -81,7 +81,8 @@ fn paths(cases: &[Named]) -> Vec<String> {
     cases.iter().map(Named::path).collect()
 }
 
-/// Counts on as many threads as there are processors: a count does not depend on what runs beside it.
+/// Counts on as many threads as there are processors: a count does not depend on what runs beside
+/// it.
 fn count_all(cases: &[Named]) -> Vec<Result<u64>> {
     let next = AtomicUsize::new(0);
     let counts: Vec<Mutex<Result<u64>>> =
@@ -113,7 +114,8 @@ fn count_one(named: &Named) -> Result<u64> {
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program)
         .args(["--act", &named.path()])
-        // What stands in the environment moves the stack, and copies take other ways by how it lies.
+        // What stands in the environment moves the stack, and copies take other ways by how it
+        // lies.
         .env_clear()
         .stdin(Stdio::null())
         .output()

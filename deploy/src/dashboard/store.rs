@@ -1,4 +1,5 @@
-//! The store, the bus, retention and integrity, the process and its limits: use, saturation and errors of each.
+//! The store, the bus, retention and integrity, the process and its limits: use, saturation and
+//! errors of each.
 
 use crate::dashboard::{Dashboard, Row};
 use crate::panel::Colour::{Green, Red, Yellow};

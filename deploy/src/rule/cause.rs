@@ -1,7 +1,7 @@
 //! What goes wrong, or will: one alert for each cause that the metrics show.
 //!
-//! Lives here: the causes, whom each reaches, the series that fire it and that do not. Not here: what people feel of
-//! it (`objective`), what to do (`docs/runbooks.md`).
+//! Lives here: the causes, whom each reaches, the series that fire it and that do not. Not here:
+//! what people feel of it (`objective`), what to do (`docs/runbooks.md`).
 #![expect(clippy::too_many_lines, reason = "a list of alerts, each with its proof beside it")]
 
 use crate::rule::Severity::{Page, Ticket};

@@ -1,9 +1,9 @@
 //! What is promised over 30 days, and how fast the room for faults is used up.
 //!
-//! Lives here: the objectives, their recorded ratios, the alerts on their burn rates. Not here: integrity, of which
-//! one fault is one too many (`cause`).
-//! The windows and factors are those of the SRE Workbook, "Alerting on SLOs": 14.4 uses up 2 % of a month in an hour,
-//! 6 uses up 5 % in six hours, 1 uses up 10 % in three days.
+//! Lives here: the objectives, their recorded ratios, the alerts on their burn rates. Not here:
+//! integrity, of which one fault is one too many (`cause`). The windows and factors are those of
+//! the SRE Workbook, "Alerting on SLOs": 14.4 uses up 2 % of a month in an hour, 6 uses up 5 % in
+//! six hours, 1 uses up 10 % in three days.
 
 use crate::rule::{Alert, File, JOB, Pace, Record, Severity};
 
@@ -212,7 +212,8 @@ fn percent(part: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// Counters that grow by so many in a minute, for an hour and a half: events that are over in time, and ones that are not.
+/// Counters that grow by so many in a minute, for an hour and a half: events that are over in time,
+/// and ones that are not.
 fn story(objective: &Objective, good: &str, bad: &str, all: &str) -> Vec<(String, String)> {
     let late = objective.bad.is_empty();
     let mut series =
@@ -228,7 +229,8 @@ fn story(objective: &Objective, good: &str, bad: &str, all: &str) -> Vec<(String
 
 fn proved(alert: Alert, objective: &Objective, burn: &Burn) -> Alert {
     let of = |good, bad, all| story(objective, good, bad, all);
-    // Half of all events are bad: 500 times the budget of one in a thousand, 50 times that of one in a hundred.
+    // Half of all events are bad: 500 times the budget of one in a thousand, 50 times that of one
+    // in a hundred.
     let broken = of("0+100x90", "0+100x90", "0+200x90");
     // As much as the budget has.
     let kept = match objective.budget {

@@ -122,7 +122,8 @@ impl OperatorAccess {
         need_scope(&self.state, &self.scopes, scope)
     }
 
-    /// The same for a scope that there was not when a server's first key was made: whoever manages the keys has it.
+    /// The same for a scope that there was not when a server's first key was made: whoever manages
+    /// the keys has it.
     pub(crate) fn need_or_manage(&self, scope: Scope) -> Result<(), Problem> {
         let is_later = scope == Scope::BackupsCreate;
         if is_later && Scope::OperatorKeysManage.is_in(&self.scopes) {
@@ -171,7 +172,8 @@ impl FromRequestParts<ApiState> for Counted {
     }
 }
 
-/// A request that nobody needs to sign in for, but that no foreign page may send: login and the like.
+/// A request that nobody needs to sign in for, but that no foreign page may send: login and the
+/// like.
 #[derive(Debug)]
 pub(crate) struct Anyone {
     pub(crate) address: IpAddr,
@@ -179,7 +181,8 @@ pub(crate) struct Anyone {
     pub(crate) secure: bool,
     /// Browser and system, as their user would recognise them.
     pub(crate) client: String,
-    /// What the browser shows of having signed in before: one for each account, and what other hosts of the domain set.
+    /// What the browser shows of having signed in before: one for each account, and what other
+    /// hosts of the domain set.
     pub(crate) devices: Vec<String>,
 }
 

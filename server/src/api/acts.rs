@@ -1,7 +1,7 @@
 //! Acts: what changes something runs in a task of its own, to its end, whoever hangs up meanwhile.
 //!
-//! Lives here: the one place where a request that may change something leaves its connection, and the wait for what
-//! was begun. Not here: what an act does (the handlers). A layer of both routers.
+//! Lives here: the one place where a request that may change something leaves its connection, and
+//! the wait for what was begun. Not here: what an act does (the handlers). A layer of both routers.
 
 use std::sync::Arc;
 
@@ -53,7 +53,8 @@ impl Acts {
     }
 }
 
-/// Runs whatever may change something to its end. Whoever asked hears of it if they are still there.
+/// Runs whatever may change something to its end. Whoever asked hears of it if they are still
+/// there.
 pub(super) async fn to_their_end(
     State(acts): State<Acts>,
     request: Request,

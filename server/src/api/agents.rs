@@ -106,7 +106,8 @@ pub(crate) async fn get(access: Access, Id(agent): Id<AgentId>) -> Answer<Agent>
 
 /// PATCH /v1/agents/{agent_id}
 ///
-/// Role and state of an admin are changed by people who signed in, not by a key; so is who becomes one.
+/// Role and state of an admin are changed by people who signed in, not by a key; so is who becomes
+/// one.
 #[utoipa::path(patch, path = "/v1/agents/{agent_id}", tag = "agents", operation_id = "update_agent",
     params(("agent_id" = String, Path)), request_body = AgentChange,
     responses((status = 200, body = Agent), (status = 403), (status = 404), (status = 409)))]

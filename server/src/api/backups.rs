@@ -27,9 +27,11 @@ const KEYS_DAYS_MAX: u32 = 36_500;
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBackup {
-    /// Folder on the server's machine, an absolute path, into which the server writes the data artefact.
+    /// Folder on the server's machine, an absolute path, into which the server writes the data
+    /// artefact.
     to: String,
-    /// The same for the keys artefact; `to` where it is left out. Apart from the data they are safer.
+    /// The same for the keys artefact; `to` where it is left out. Apart from the data they are
+    /// safer.
     keys_to: Option<String>,
     /// MiB that are read and written in a second at most; 32 where it is left out.
     #[schema(minimum = 1, maximum = 100_000)]
@@ -37,8 +39,8 @@ pub(crate) struct NewBackup {
     /// How many artefacts of each kind stay, the newest; all where it is left out.
     #[schema(minimum = 1, maximum = 10_000)]
     keep: Option<u32>,
-    /// Where `keep` is given: keys artefacts older than so many days are deleted too, but never the newest; 30
-    /// where it is left out.
+    /// Where `keep` is given: keys artefacts older than so many days are deleted too, but never the
+    /// newest; 30 where it is left out.
     #[schema(minimum = 1, maximum = 36_500)]
     keys_days: Option<u32>,
 }

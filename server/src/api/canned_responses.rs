@@ -1,4 +1,5 @@
-//! Canned responses: what an agent says often, prepared; their own, and those that all agents share.
+//! Canned responses: what an agent says often, prepared; their own, and those that all agents
+//! share.
 
 use axum::response::Response;
 use http::StatusCode;

@@ -1,5 +1,5 @@
-//! The server's clock as the operator sees it: retention destroys by it, so one that nothing explains is
-//! theirs to confirm.
+//! The server's clock as the operator sees it: retention destroys by it, so one that nothing
+//! explains is theirs to confirm.
 
 use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,8 @@ use crate::sweep::Standing;
 /// The clock, and how far retention has gone by it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ClockState {
-    /// `trusted`; `ahead`: nothing explains how far it ran, sweeps wait for it to be right or confirmed;
-    /// `behind`: it stepped back, sweeps wait; `unknown`: not judged since the start.
+    /// `trusted`; `ahead`: nothing explains how far it ran, sweeps wait for it to be right or
+    /// confirmed; `behind`: it stepped back, sweeps wait; `unknown`: not judged since the start.
     standing: &'static str,
     /// What the clock says, UTC.
     now: String,

@@ -44,7 +44,8 @@ pub(crate) struct ConversationsQuery {
     limit: Option<u16>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
-    /// A conversation's id: the page begins behind it. As `cursor`; not together with `updated_after`.
+    /// A conversation's id: the page begins behind it. As `cursor`; not together with
+    /// `updated_after`.
     after: Option<String>,
     /// `queued`, `offered`, `active`, `snoozed` or `closed`.
     #[param(value_type = Option<String>)]
@@ -65,8 +66,9 @@ pub(crate) struct ConversationsQuery {
     /// Begun earlier than this.
     #[param(value_type = Option<String>)]
     created_before: Option<Moment>,
-    /// Changed later than this, what changed longest ago first. Ask again with the greatest `updated_at` of the pages
-    /// that were read, once `next_cursor` is null: nothing is missed, and nothing comes twice that did not change again.
+    /// Changed later than this, what changed longest ago first. Ask again with the greatest
+    /// `updated_at` of the pages that were read, once `next_cursor` is null: nothing is missed, and
+    /// nothing comes twice that did not change again.
     #[param(value_type = Option<String>)]
     updated_after: Option<Moment>,
 }
@@ -344,7 +346,8 @@ pub(crate) async fn set_tags(
     act(&access, conversation, Act::SetTags(wanted.tags)).await
 }
 
-/// Whether the caller may change it, and it is still what they saw. Changes over REST come one after the other.
+/// Whether the caller may change it, and it is still what they saw. Changes over REST come one
+/// after the other.
 async fn may_change<'a>(
     access: &'a Access,
     conversation: ConversationId,

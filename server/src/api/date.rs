@@ -1,4 +1,5 @@
-//! Days and moments as text: ISO 8601, UTC for people, RFC 3339 for programs; and read from such text.
+//! Days and moments as text: ISO 8601, UTC for people, RFC 3339 for programs; and read from such
+//! text.
 
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Deserializer, de};

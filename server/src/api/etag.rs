@@ -1,8 +1,8 @@
-//! Entity tags: whoever has an answer already is told so instead of getting it again, and whoever changes a thing by a
-//! version that is not the newest is refused.
+//! Entity tags: whoever has an answer already is told so instead of getting it again, and whoever
+//! changes a thing by a version that is not the newest is refused.
 //!
-//! Lives here: `ETag`, `If-None-Match` and `If-Match` (RFC 9110). Not here: versions (`hub`). A layer of both routers
-//! makes the tags; handlers read `If-Match`.
+//! Lives here: `ETag`, `If-None-Match` and `If-Match` (RFC 9110). Not here: versions (`hub`). A
+//! layer of both routers makes the tags; handlers read `If-Match`.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Request};
@@ -99,8 +99,8 @@ fn weak(tag: &str) -> &str {
 pub(crate) struct IfMatch(Option<Vec<u64>>);
 
 impl IfMatch {
-    /// Refuses a change of what has another version than those that the caller saw. What is said in a conversation
-    /// changes its tag and not its version: that refuses nobody.
+    /// Refuses a change of what has another version than those that the caller saw. What is said in
+    /// a conversation changes its tag and not its version: that refuses nobody.
     pub(crate) fn check(&self, version: u64) -> Result<(), Problem> {
         match &self.0 {
             Some(seen) if !seen.contains(&version) => Err(Problem::new(

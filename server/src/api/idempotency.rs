@@ -50,9 +50,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
 }
 
 impl Idempotency {
-    /// Creates it once: a second request with the same key and body gets the first one's answer, one with
-    /// another body a refusal. Answers 201. `make` says what is to be stored, which the answer is stored with, and the
-    /// answer. Not for what people say: see [`Idempotency::once_shown`].
+    /// Creates it once: a second request with the same key and body gets the first one's answer,
+    /// one with another body a refusal. Answers 201. `make` says what is to be stored, which the
+    /// answer is stored with, and the answer. Not for what people say: see
+    /// [`Idempotency::once_shown`].
     pub(crate) async fn once<T: Serialize>(
         &self,
         state: &ApiState,
@@ -73,8 +74,9 @@ impl Idempotency {
         Ok(self.created(json, false))
     }
 
-    /// The same where the answer has personal words: what is kept of it is `T`, its ids, and it is shown
-    /// anew each time, through the read gate. `create` stores what it is given together with the thing.
+    /// The same where the answer has personal words: what is kept of it is `T`, its ids, and it is
+    /// shown anew each time, through the read gate. `create` stores what it is given together with
+    /// the thing.
     pub(crate) async fn once_shown<T: Serialize + DeserializeOwned, A: Serialize>(
         &self,
         state: &ApiState,
@@ -121,7 +123,8 @@ impl Idempotency {
             "tenants" => "tenant_id",
             _ => return None,
         };
-        // On the operator's listener a site stands for itself, and an invitation cannot be asked for.
+        // On the operator's listener a site stands for itself, and an invitation cannot be asked
+        // for.
         let path = match (under.starts_with("/v1/tenants/"), collection) {
             (true, "sites") => "/v1/sites",
             (true, _) => return None,

@@ -117,7 +117,8 @@ pub(crate) async fn list(access: Access) -> Answer<Items<Invitation>> {
 
 /// POST /v1/invitations
 ///
-/// A key invites agents and supervisors; admins are invited by people who signed in, and by the operator.
+/// A key invites agents and supervisors; admins are invited by people who signed in, and by the
+/// operator.
 #[utoipa::path(post, path = "/v1/invitations", tag = "invitations", operation_id = "create_invitation",
     request_body = NewInvitation, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = IssuedInvitation), (status = 403), (status = 409)))]
@@ -135,7 +136,8 @@ pub(crate) async fn create(
     once.once(&access.state, access.tenant, &access.owner(), &bytes, create).await
 }
 
-/// An invitation and its link. An open one for the same address ends with it; a deactivated agent may be invited again.
+/// An invitation and its link. An open one for the same address ends with it; a deactivated agent
+/// may be invited again.
 pub(crate) async fn invite(
     state: &ApiState,
     tenant: TenantId,
@@ -245,8 +247,8 @@ pub(crate) async fn accept(
     sessions::begin(&state, agent, anyone, Proof::Invitation(taken)).await
 }
 
-/// The deactivated account that an invitation of this address brings back, if there is one. Refused where the agent is
-/// active, and where the address has as many accounts as it may.
+/// The deactivated account that an invitation of this address brings back, if there is one. Refused
+/// where the agent is active, and where the address has as many accounts as it may.
 async fn former_account(
     state: &ApiState,
     tenant: TenantId,

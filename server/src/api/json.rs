@@ -1,7 +1,7 @@
 //! Answers as JSON: every moment twice, as a number for programs and as RFC 3339 text beside it.
 //!
-//! Lives here: the one rule of how moments are named and written. Not here: what an answer says (each handler's file),
-//! moments in requests (`date`). Called by every handler.
+//! Lives here: the one rule of how moments are named and written. Not here: what an answer says
+//! (each handler's file), moments in requests (`date`). Called by every handler.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
@@ -44,8 +44,8 @@ pub(crate) fn to_json<T: Serialize>(answer: &T) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(&value).map_err(|_| Problem::internal())
 }
 
-/// The name of the text beside a moment: `created_time` beside `created_at`, `time` beside `at`; `None` for a field that
-/// is no moment.
+/// The name of the text beside a moment: `created_time` beside `created_at`, `time` beside `at`;
+/// `None` for a field that is no moment.
 pub(crate) fn time_name(field: &str) -> Option<String> {
     if field == "at" {
         return Some(String::from("time"));

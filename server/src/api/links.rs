@@ -1,7 +1,9 @@
-//! Links of the OpenAPI documents: from the answer that has an id to the operations that ask for it. So a program that
-//! reads the contract knows where to go on, and a tester comes past the first step.
+//! Links of the OpenAPI documents: from the answer that has an id to the operations that ask for
+//! it. So a program that reads the contract knows where to go on, and a tester comes past the first
+//! step.
 //!
-//! Lives here: links alone. Not here: the rest of what the documents promise (`promises`, which calls this).
+//! Lives here: links alone. Not here: the rest of what the documents promise (`promises`, which
+//! calls this).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,8 @@ struct Taker {
     ids: Vec<String>,
 }
 
-/// Draws the links: from what a create made, and from the first item of a list for what no create makes.
+/// Draws the links: from what a create made, and from the first item of a list for what no create
+/// makes.
 pub(super) fn draw(document: &mut Value) {
     let takers = takers(document);
     let schemas = document["components"]["schemas"].clone();
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn whatever_asks_for_an_id_is_linked_from_where_the_id_comes_from() {
-        // Ids that no answer of this contract hands out: they stand in the page that embeds the widget.
+        // Ids that no answer of this contract hands out: they stand in the page that embeds the
+        // widget.
         let elsewhere = ["get_widget"];
         for (_, text) in openapi_files().unwrap() {
             let document: Value = serde_json::from_str(&text).unwrap();

@@ -94,8 +94,8 @@ pub(crate) enum MessageBody {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMessage {
-    /// A version 7 UUID made by the sender; sent again, it is the same message. The server makes one
-    /// where it is missing.
+    /// A version 7 UUID made by the sender; sent again, it is the same message. The server makes
+    /// one where it is missing.
     #[schema(value_type = Option<String>)]
     message_id: Option<MessageId>,
     /// At most 4000 characters.
@@ -113,10 +113,11 @@ pub(crate) struct NewMessage {
 pub(crate) struct MessagesQuery {
     /// Messages, 1 to 100; 50 where it is not given.
     limit: Option<u16>,
-    /// Only those with a smaller `seq`: the `next_cursor` of the page before. The newest without it.
+    /// Only those with a smaller `seq`: the `next_cursor` of the page before. The newest without
+    /// it.
     before: Option<u64>,
-    /// Only those with a greater `seq`, the oldest of them first: whoever asks again with the greatest `seq` that they
-    /// have misses nothing. 0 begins with the first message.
+    /// Only those with a greater `seq`, the oldest of them first: whoever asks again with the
+    /// greatest `seq` that they have misses nothing. 0 begins with the first message.
     after: Option<u64>,
 }
 
@@ -256,8 +257,8 @@ pub(crate) async fn create(
     once.once_shown(state, (access.tenant, &owner), &bytes, say, show).await
 }
 
-/// What is kept of the answer to a message, for a request that comes again: where it stands, not what
-/// it says.
+/// What is kept of the answer to a message, for a request that comes again: where it stands, not
+/// what it says.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct SentMessage {
     message: MessageId,

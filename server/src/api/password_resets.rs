@@ -1,5 +1,6 @@
-//! The way back from a forgotten password: a one-time link, made by an admin or the operator and handed over by
-//! them. Whoever opens it sets a new password, and every session of the account ends.
+//! The way back from a forgotten password: a one-time link, made by an admin or the operator and
+//! handed over by them. Whoever opens it sets a new password, and every session of the account
+//! ends.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -74,7 +75,8 @@ pub(crate) struct NewPassword {
 
 /// POST /v1/agents/{agent_id}/password-reset
 ///
-/// Makes a one-time link by which the agent sets a new password within a day. A key makes none for an admin.
+/// Makes a one-time link by which the agent sets a new password within a day. A key makes none for
+/// an admin.
 #[utoipa::path(post, path = "/v1/agents/{agent_id}/password-reset", tag = "agents",
     operation_id = "create_password_reset", params(("agent_id" = String, Path)),
     responses((status = 201, body = IssuedPasswordReset), (status = 403), (status = 404), (status = 409)))]
@@ -91,7 +93,8 @@ pub(crate) async fn create(access: Access, Id(agent): Id<AgentId>) -> Result<Res
 
 /// POST /v1/tenants/{tenant_id}/password-resets
 ///
-/// Makes a one-time link by which an agent sets a new password within a day: the way back for the last admin.
+/// Makes a one-time link by which an agent sets a new password within a day: the way back for the
+/// last admin.
 #[utoipa::path(post, path = "/v1/tenants/{tenant_id}/password-resets", tag = "tenants",
     operation_id = "create_tenant_password_reset", request_body = ForgottenBy,
     params(("tenant_id" = String, Path)),

@@ -1,4 +1,5 @@
-//! What went wrong, as RFC 9457 has it: one closed list of codes, words that never repeat what was sent.
+//! What went wrong, as RFC 9457 has it: one closed list of codes, words that never repeat what was
+//! sent.
 
 use std::borrow::Cow;
 

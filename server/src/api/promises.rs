@@ -1,7 +1,9 @@
-//! What the OpenAPI documents promise beside what the types say: bounds, forms of ids, refusals, who may ask.
+//! What the OpenAPI documents promise beside what the types say: bounds, forms of ids, refusals,
+//! who may ask.
 //!
-//! Lives here: additions to the finished documents, from the constants that the handlers use where they have some. Not here: the types and
-//! their fields (each handler's file). Called by `router` where the documents are written.
+//! Lives here: additions to the finished documents, from the constants that the handlers use where
+//! they have some. Not here: the types and their fields (each handler's file). Called by `router`
+//! where the documents are written.
 
 use protocol::conversation::ConversationState;
 use protocol::limits::{ANSWER_BYTES_MAX, CAPACITY_MAX, SEQ_MAX, TEXT_CHARS_MAX};
@@ -61,8 +63,8 @@ pub(crate) fn promise(document: &mut Value) {
     leave_out_unused(document);
 }
 
-/// What a list has is what stands alone elsewhere, by the same name: else what is added to the one is missing in the
-/// other, and a generator makes two types of them.
+/// What a list has is what stands alone elsewhere, by the same name: else what is added to the one
+/// is missing in the other, and a generator makes two types of them.
 fn name_items(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     let lists: Vec<String> =
@@ -116,7 +118,8 @@ fn promise_answers(document: &mut Value) {
             let statuses = [
                 ("400", has_body || asked),
                 ("401", !open),
-                // Without a sign-in only a foreign `Origin` is refused, and only what sends something.
+                // Without a sign-in only a foreign `Origin` is refused, and only what sends
+                // something.
                 ("403", !open || has_body),
                 ("404", path.contains('{')),
                 ("408", true),
@@ -200,7 +203,8 @@ fn add_times(document: &mut Value) {
     }
 }
 
-/// Whether it may be repeated with a key, which may have come with another request or still be worked on.
+/// Whether it may be repeated with a key, which may have come with another request or still be
+/// worked on.
 fn is_keyed(operation: &Value) -> bool {
     has_parameter(operation, "Idempotency-Key")
 }

@@ -1,7 +1,8 @@
 //! The contract, served: `/v1/openapi.json`, and at `/docs/api` a page that shows it to people.
 //!
-//! Lives here: the two documents as they are sent, and the page's own files. The page takes no script, style or font from
-//! elsewhere and runs nothing that it was sent. Not here: what the documents say (`router`, `promises`).
+//! Lives here: the two documents as they are sent, and the page's own files. The page takes no
+//! script, style or font from elsewhere and runs nothing that it was sent. Not here: what the
+//! documents say (`router`, `promises`).
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,5 @@
-//! Reading a request: bodies, queries, ids in the path. What cannot be read is a problem that names the
-//! field and never repeats its value.
+//! Reading a request: bodies, queries, ids in the path. What cannot be read is a problem that names
+//! the field and never repeats its value.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -101,7 +101,8 @@ struct Unknown {
     known: Vec<String>,
 }
 
-/// Characters of an unknown field's name that are told back, and edits after which a known one is no longer near.
+/// Characters of an unknown field's name that are told back, and edits after which a known one is
+/// no longer near.
 const UNKNOWN_CHARS_MAX: usize = 64;
 const NEAR_EDITS_MAX: usize = 3;
 
@@ -117,7 +118,8 @@ impl Unknown {
         Some(Self { name: name.to_owned(), known })
     }
 
-    /// Names the field, and the known one that is next to it. `within`: where in the body it stands; `sent`: all of it.
+    /// Names the field, and the known one that is next to it. `within`: where in the body it
+    /// stands; `sent`: all of it.
     fn problem(&self, code: ProblemCode, within: &str, sent: &[u8]) -> Problem {
         let within = within.strip_suffix(self.name.as_str()).unwrap_or(within);
         let within = within.trim_matches('.');
@@ -136,8 +138,8 @@ impl Unknown {
         let problem = Problem::new(code, words);
         let name = self.name.as_bytes();
         let times = sent.windows(name.len().max(1)).filter(|window| *window == name).count();
-        // What is no name of a field, or stands there as a value too, may be anything, also about a person: it is not
-        // told back.
+        // What is no name of a field, or stands there as a value too, may be anything, also about a
+        // person: it is not told back.
         if is_near || (times < 2 && name.iter().copied().all(is_plain)) {
             problem.naming_sent(field)
         } else {
@@ -151,7 +153,8 @@ fn bounded_name(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_control()).take(UNKNOWN_CHARS_MAX).collect()
 }
 
-/// How many letters are to be changed, left out or put in until one name is the other (Levenshtein).
+/// How many letters are to be changed, left out or put in until one name is the other
+/// (Levenshtein).
 fn edits(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().take(UNKNOWN_CHARS_MAX).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

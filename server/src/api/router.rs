@@ -1,4 +1,5 @@
-//! Which path leads where, and what every answer carries. The OpenAPI documents come from the same list.
+//! Which path leads where, and what every answer carries. The OpenAPI documents come from the same
+//! list.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -29,13 +30,15 @@ use super::{
 use crate::auth::SESSION_COOKIE;
 use crate::http::assets::preflight;
 
-/// The public listener's paths under `/v1`, all but the socket. Answers every other path with a problem.
+/// The public listener's paths under `/v1`, all but the socket. Answers every other path with a
+/// problem.
 pub fn public_router(state: ApiState) -> Router {
     let routes = public().split_for_parts().0;
     finish(routes.merge(reference::routes(reference::public_document)), state)
 }
 
-/// The admin listener's paths under `/v1`, for operator keys. Answers every other path with a problem.
+/// The admin listener's paths under `/v1`, for operator keys. Answers every other path with a
+/// problem.
 pub fn admin_router(state: ApiState) -> Router {
     let routes = admin().split_for_parts().0;
     finish(routes.merge(reference::routes(reference::admin_document)), state)

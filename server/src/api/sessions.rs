@@ -25,7 +25,8 @@ use crate::metrics::SignIn;
 use crate::store::{AgentRow, Change, SessionRow};
 use crate::telemetry::writes_sign_in_addresses;
 
-/// Accounts that one e-mail address may have, each in another Organization: at sign-in each password is tried.
+/// Accounts that one e-mail address may have, each in another Organization: at sign-in each
+/// password is tried.
 pub(super) const ACCOUNTS_MAX: usize = 64;
 
 /// How long a browser is known from which somebody signed in: a year.
@@ -42,8 +43,8 @@ pub(crate) struct Login {
     email: Personal<String>,
     #[schema(value_type = String)]
     password: Secret,
-    /// Which Organization, for whoever has accounts in several. Without it the oldest account whose password
-    /// this is.
+    /// Which Organization, for whoever has accounts in several. Without it the oldest account whose
+    /// password this is.
     #[schema(schema_with = schema::tenant_id)]
     #[serde(default)]
     tenant_id: Option<TenantId>,
@@ -59,8 +60,8 @@ pub(crate) struct Session {
     /// Unix milliseconds.
     #[schema(value_type = u64)]
     expires_at: UnixMillis,
-    /// Right after signing in: further Organizations that this e-mail address and password open, with
-    /// `tenant_id`.
+    /// Right after signing in: further Organizations that this e-mail address and password open,
+    /// with `tenant_id`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     other_tenants: Vec<TenantName>,
@@ -125,8 +126,8 @@ pub(crate) async fn create(
     begun
 }
 
-/// Tells the log of a sign-in that failed, so that whoever guesses can be barred: `deploy/fail2ban`. The address only
-/// where the settings ask for it; the account never.
+/// Tells the log of a sign-in that failed, so that whoever guesses can be barred:
+/// `deploy/fail2ban`. The address only where the settings ask for it; the account never.
 fn tell_failed(address: IpAddr, reason: &'static str) {
     let address = writes_sign_in_addresses().then(|| address.to_string());
     tracing::warn!(reason, address, "sign-in failed");
@@ -139,7 +140,8 @@ fn tell_signed_in(address: IpAddr, session: &SessionRow) {
     tracing::info!(%tenant_id, %agent_id, %session_id, address, "sign-in");
 }
 
-/// Every Organization's account with this e-mail address, oldest first in each spelling that may be kept.
+/// Every Organization's account with this e-mail address, oldest first in each spelling that may be
+/// kept.
 pub(super) async fn accounts(state: &ApiState, email: &str) -> Result<Vec<AgentRow>, Problem> {
     let mut accounts: Vec<AgentRow> = Vec::new();
     for spelling in email_spellings(email)? {
@@ -181,7 +183,8 @@ pub(crate) enum Proof {
 }
 
 impl Proof {
-    /// What is stored. Asked while nobody else changes the account, for a password takes a while to be looked at.
+    /// What is stored. Asked while nobody else changes the account, for a password takes a while to
+    /// be looked at.
     async fn holds(self, state: &ApiState, agent: &AgentRow) -> Result<Vec<Change>, Problem> {
         match self {
             Self::Invitation(changes) => Ok(changes),
@@ -340,8 +343,8 @@ async fn tenant_name(state: &ApiState, tenant: TenantId) -> Result<TenantName, P
     Ok(TenantName { tenant_id: row.tenant, name: row.name })
 }
 
-/// The cookie under the name that its line allows. `secure`: the browser asked over TLS, whatever the settings say of
-/// our address.
+/// The cookie under the name that its line allows. `secure`: the browser asked over TLS, whatever
+/// the settings say of our address.
 fn cookie(
     state: &ApiState,
     secure: bool,
@@ -356,8 +359,8 @@ fn session_cookie(secure: bool, token: &str, seconds: u64) -> Result<HeaderValue
     kept_cookie(secure, &format!("{name}={token}; Path=/; Max-Age={seconds}"))
 }
 
-/// Shows, for a year, that somebody signed in to this account from this browser: then no stranger's guesses keep them
-/// out of it.
+/// Shows, for a year, that somebody signed in to this account from this browser: then no stranger's
+/// guesses keep them out of it.
 fn device_cookie(
     state: &ApiState,
     secure: bool,

@@ -1,16 +1,17 @@
-//! What a text that is sent looks like, as the documents say it: regular expressions (ECMA 262) and formats by which a
-//! program can judge a text before it sends it.
+//! What a text that is sent looks like, as the documents say it: regular expressions (ECMA 262) and
+//! formats by which a program can judge a text before it sends it.
 //!
-//! Lives here: shapes, and the test that the server takes whatever has them. Not here: which field has which
-//! (`promises`). A shape may be narrower than what is taken: people paste with spaces and capitals, programs write the
-//! one spelling.
+//! Lives here: shapes, and the test that the server takes whatever has them. Not here: which field
+//! has which (`promises`). A shape may be narrower than what is taken: people paste with spaces and
+//! capitals, programs write the one spelling.
 
 use serde_json::{Value, json};
 
 /// No controls: one line.
 const LINE: &str = r"[^\u0000-\u001f\u007f-\u009f]*";
 
-/// A character that is seen, as far as a short list can tell: no space, no control, no format character.
+/// A character that is seen, as far as a short list can tell: no space, no control, no format
+/// character.
 const SEEN: &str = r"[^\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]";
 
 /// Characters of an origin: a scheme, a wildcard, a host of 253 and a port.
@@ -38,7 +39,8 @@ pub(super) fn id(prefix: &str) -> String {
 /// A message's id that its sender made: a version 7 UUID.
 pub(super) const OWN_MESSAGE_ID: &str = "^msg_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$";
 
-/// Where a page of conversations begins: behind one, or behind a moment and one of its conversations.
+/// Where a page of conversations begins: behind one, or behind a moment and one of its
+/// conversations.
 pub(super) const CONVERSATIONS_CURSOR: &str = "^([0-9]{1,14}\\.)?cnv_[0-9a-f]{32}$";
 
 /// Printable ASCII with no space around it, which no header keeps.
@@ -57,7 +59,8 @@ pub(super) fn absolute_path(chars_max: usize) -> Value {
     json!({ "maxLength": chars_max, "pattern": r"^/[^\u0000]*$" })
 }
 
-/// An origin as browsers write it: `https`, or plain `http` on the server's own machine; `*.` for all names under one.
+/// An origin as browsers write it: `https`, or plain `http` on the server's own machine; `*.` for
+/// all names under one.
 pub(super) fn origin() -> String {
     let label = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?";
     // The last label is no number, or the name would be an IPv4 address.
@@ -88,7 +91,8 @@ mod tests {
     use super::*;
     use crate::origin::parse_origin;
 
-    /// Whether the server takes what has this shape, and what it does not take has it not: of texts made at random.
+    /// Whether the server takes what has this shape, and what it does not take has it not: of texts
+    /// made at random.
     fn takes(pattern: &str, takes: impl Fn(&str) -> bool) {
         let bare = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$'));
         let texts = string_regex(bare.unwrap_or(pattern)).unwrap();

@@ -33,7 +33,8 @@ pub(super) const TEXTS_MAX: usize = 32;
 pub(super) const TEXT_CHARS_MAX: usize = 500;
 pub(super) const NOTICE_CHARS_MAX: usize = 2_000;
 pub(super) const URL_BYTES_MAX: usize = 2_048;
-/// Pattern changes of one Organization that are being judged or wait for it: each takes up to half a second.
+/// Pattern changes of one Organization that are being judged or wait for it: each takes up to half
+/// a second.
 const COMPILING_MAX: usize = 8;
 /// Notices of before by which a visitor who was away may begin; the oldest is forgotten first.
 const FORMER_NOTICES_MAX: usize = 100;
@@ -57,10 +58,11 @@ pub(crate) struct Site {
     /// Unix milliseconds.
     #[schema(value_type = Option<u64>)]
     closed_at: Option<UnixMillis>,
-    /// Whose pages may embed the widget. `https://*.shop.example` stands for all names under `shop.example`, and not
-    /// for that one itself.
+    /// Whose pages may embed the widget. `https://*.shop.example` stands for all names under
+    /// `shop.example`, and not for that one itself.
     origins: Vec<String>,
-    /// Pages that wanted to embed the widget since the server began and are not listed: the newest 8, newest first.
+    /// Pages that wanted to embed the widget since the server began and are not listed: the newest
+    /// 8, newest first.
     refused_origins: Vec<RefusedOrigin>,
     /// The widget's texts by name.
     texts: BTreeMap<String, String>,
@@ -78,9 +80,11 @@ pub(crate) struct Site {
 /// A page's origin that is not among the site's.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RefusedOrigin {
-    /// As `origins` would have it; `null` for a page without a name, such as a file or a frame in a sandbox.
+    /// As `origins` would have it; `null` for a page without a name, such as a file or a frame in a
+    /// sandbox.
     origin: String,
-    /// Whether `origins` would take it: plain HTTP away from the server's machine it does not, nor `null`.
+    /// Whether `origins` would take it: plain HTTP away from the server's machine it does not, nor
+    /// `null`.
     addable: bool,
     /// The last time, in Unix milliseconds.
     #[schema(value_type = u64)]
@@ -365,7 +369,8 @@ fn check_notice(notice: Notice) -> Result<Notice, Problem> {
     Err(Problem::field("notice", "`url` is an address that begins with https://, or empty."))
 }
 
-/// Those that a site has already, so that nothing is compiled while others wait. What cannot be used stays so.
+/// Those that a site has already, so that nothing is compiled while others wait. What cannot be
+/// used stays so.
 pub(super) async fn kept_masks(row: &SiteRow) -> Option<Redactor> {
     masks(row.tenant, &row.settings.redaction_patterns).await.ok()
 }

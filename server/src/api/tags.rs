@@ -145,7 +145,8 @@ pub(crate) async fn delete(access: Access, Id(tag): Id<TagId>) -> Result<StatusC
     access.need(Role::Supervisor, Scope::TagsWrite)?;
     let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let row = find(&access, tag).await?;
-    // Off every conversation first: whoever asks again after a failure finds the label, and goes on.
+    // Off every conversation first: whoever asks again after a failure finds the label, and goes
+    // on.
     state.live.label_changed(access.tenant, tag, true).await?;
     state.carry_out(vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,5 +1,5 @@
-//! What the operator does: Organizations, their sites and plans, their first admins. Nothing here shows
-//! what was said.
+//! What the operator does: Organizations, their sites and plans, their first admins. Nothing here
+//! shows what was said.
 
 use axum::response::Response;
 use protocol::ids::{SiteId, TenantId};

@@ -1,4 +1,5 @@
-//! The REST edge as its callers meet it: the real routers over a real store, requests in, answers out.
+//! The REST edge as its callers meet it: the real routers over a real store, requests in, answers
+//! out.
 
 mod world;
 mod access;

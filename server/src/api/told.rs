@@ -1,7 +1,9 @@
-//! What is left of whoever asks may ask: counted once it is known who that is, told in every answer's headers.
+//! What is left of whoever asks may ask: counted once it is known who that is, told in every
+//! answer's headers.
 //!
-//! Lives here: the fields `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) and the refusal. Not
-//! here: the limits (`auth`). The extractors count; a layer of both routers tells.
+//! Lives here: the fields `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers)
+//! and the refusal. Not here: the limits (`auth`). The extractors count; a layer of both routers
+//! tells.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

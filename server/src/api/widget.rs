@@ -49,7 +49,8 @@ pub(crate) struct Widget {
 pub(crate) struct WidgetNotice {
     text: String,
     url: String,
-    /// Goes into the socket's `open` as `notice`: it says which notice a visitor saw. Changes when text or address do.
+    /// Goes into the socket's `open` as `notice`: it says which notice a visitor saw. Changes when
+    /// text or address do.
     hash: String,
 }
 
@@ -81,7 +82,8 @@ pub(crate) async fn get(
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
-    // Any page may read it, refusals too: it holds nothing that is not public, and no cookie counts here.
+    // Any page may read it, refusals too: it holds nothing that is not public, and no cookie counts
+    // here.
     open_to_all(&asked, headers);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(PAGE_ORIGIN));
     headers.insert(header::VARY, HeaderValue::from_static("origin"));

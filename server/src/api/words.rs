@@ -1,8 +1,8 @@
-//! What the OpenAPI documents say to people: a summary and a description for each operation, what each resource is, and
-//! examples that fit the schemas.
+//! What the OpenAPI documents say to people: a summary and a description for each operation, what
+//! each resource is, and examples that fit the schemas.
 //!
-//! Lives here: words, and values made from the schemas' own bounds. Not here: the bounds (`promises`), the fields' own
-//! descriptions (each handler's file). Called by `promises`.
+//! Lives here: words, and values made from the schemas' own bounds. Not here: the bounds
+//! (`promises`), the fields' own descriptions (each handler's file). Called by `promises`.
 
 use serde_json::{Map, Value, json};
 
@@ -205,7 +205,8 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
     Some((summary, words.to_owned()))
 }
 
-/// Gives every operation its words, the document its resources, and bodies and answers their examples.
+/// Gives every operation its words, the document its resources, and bodies and answers their
+/// examples.
 pub(super) fn tell(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     let mut used = Vec::new();

@@ -1,8 +1,9 @@
 //! The brake on guessing passwords.
 //!
-//! Whoever guesses is slowed at their own address, and account by account; a stranger's guesses never keep an agent
-//! out of a browser from which they signed in before (a device cookie, as OWASP describes it). All strangers together
-//! have a bound for each account, too, so that guessing from many addresses is bounded as well.
+//! Whoever guesses is slowed at their own address, and account by account; a stranger's guesses
+//! never keep an agent out of a browser from which they signed in before (a device cookie, as OWASP
+//! describes it). All strangers together have a bound for each account, too, so that guessing from
+//! many addresses is bounded as well.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -130,7 +131,8 @@ impl Brake {
     }
 }
 
-/// Browsers from which somebody signed in. A cookie says so, for one account; nothing is kept of it.
+/// Browsers from which somebody signed in. A cookie says so, for one account; nothing is kept of
+/// it.
 #[derive(Debug, Clone)]
 pub struct Devices(Arc<dyn Sealer>);
 

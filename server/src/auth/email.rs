@@ -16,9 +16,10 @@ const GIVEN_BYTES_MAX: usize = 4 * 1024;
 #[error("not an e-mail address")]
 pub struct EmailError;
 
-/// The one spelling of an address, as it is compared and found: no invisible character, compatibility forms
-/// folded (NFKC), lower case, the domain in Unicode as IDNA writes it. Takes what people paste as well:
-/// a `mailto:` link, an address in angle brackets behind its name, a comma behind it, a dot at the domain's end.
+/// The one spelling of an address, as it is compared and found: no invisible character,
+/// compatibility forms folded (NFKC), lower case, the domain in Unicode as IDNA writes it. Takes
+/// what people paste as well: a `mailto:` link, an address in angle brackets behind its name, a
+/// comma behind it, a dot at the domain's end.
 ///
 /// # Errors
 /// If it is not of the form `name@domain`, or longer than mail can carry.
@@ -36,8 +37,8 @@ pub fn normal_email(text: &str) -> Result<Personal<String>, EmailError> {
     Ok(Personal::new(email))
 }
 
-/// The spellings under which an account with this address may be kept: the normal one first, then those
-/// of releases that only trimmed and lower-cased what was typed.
+/// The spellings under which an account with this address may be kept: the normal one first, then
+/// those of releases that only trimmed and lower-cased what was typed.
 ///
 /// # Errors
 /// As [`normal_email`].
@@ -74,8 +75,8 @@ fn bare_address(text: &str) -> Result<String, EmailError> {
     Ok(without_name(&folded(&visible::name(&decoded))).to_owned())
 }
 
-/// What stands in the angle brackets, if there are some: a mail program copies the name with the address (RFC 5322,
-/// 3.4). What parts the addresses of a list may follow.
+/// What stands in the angle brackets, if there are some: a mail program copies the name with the
+/// address (RFC 5322, 3.4). What parts the addresses of a list may follow.
 fn without_name(text: &str) -> &str {
     let parts = |char: char| char.is_whitespace() || matches!(char, ',' | ';');
     let address = text.trim_end_matches(parts).trim_start();
@@ -87,7 +88,8 @@ fn without_name(text: &str) -> &str {
     }
 }
 
-/// Compatibility forms as the letters they stand for: an address typed in full width is the same address.
+/// Compatibility forms as the letters they stand for: an address typed in full width is the same
+/// address.
 fn folded(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned()
 }

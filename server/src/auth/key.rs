@@ -41,8 +41,8 @@ scopes! {
     SitesWrite "sites:write",
     /// Read agents and open invitations.
     AgentsRead "agents:read",
-    /// Change agents and invite them, also as supervisors. Admins are made and changed by people alone: an
-    /// admin makes keys of every scope.
+    /// Change agents and invite them, also as supervisors. Admins are made and changed by people
+    /// alone: an admin makes keys of every scope.
     AgentsWrite "agents:write",
     /// Read labels.
     TagsRead "tags:read",
@@ -54,7 +54,8 @@ scopes! {
     TenantsWrite "tenants:write",
     /// The operator sees and confirms the server's clock, by which retention destroys.
     ClockConfirm "clock:confirm",
-    /// The operator lists, makes and deletes operator keys; none with a scope that the asking key lacks.
+    /// The operator lists, makes and deletes operator keys; none with a scope that the asking key
+    /// lacks.
     OperatorKeysManage "operator-keys:manage",
     /// The operator has the server back itself up, and sees how that went.
     BackupsCreate "backups:create",

@@ -1,7 +1,8 @@
-//! Rate limits: how often somebody may do something, at once and in the long run (a token bucket, kept as GCRA).
+//! Rate limits: how often somebody may do something, at once and in the long run (a token bucket,
+//! kept as GCRA).
 //!
-//! Lives here: the one limiter and its bounded memory. The arithmetic is `governor`'s. Not here: who is limited in
-//! what (`rates`, `brake`), what a refusal looks like (the edges).
+//! Lives here: the one limiter and its bounded memory. The arithmetic is `governor`'s. Not here:
+//! who is limited in what (`rates`, `brake`), what a refusal looks like (the edges).
 
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::num::NonZeroU32;
@@ -139,14 +140,15 @@ impl<K: Hash + Eq + Clone, S: KeyedStateStore<K> + Clone + Default> Limit<K, S> 
         Self { inner, buckets, clock }
     }
 
-    /// Allows more or less from now on. Where that is another allowance, everyone starts with all of it: what was counted
-    /// by the former one says nothing by this one.
+    /// Allows more or less from now on. Where that is another allowance, everyone starts with all
+    /// of it: what was counted by the former one says nothing by this one.
     pub fn set(&self, allowance: Allowance) {
         let mut inner = self.inner.write();
         if inner.allowance == allowance {
             return;
         }
-        // Nobody's bucket is full again later than a whole burst from now: counted from as much earlier, all are.
+        // Nobody's bucket is full again later than a whole burst from now: counted from as much
+        // earlier, all are.
         let burst_ns = inner.allowance.burst.saturating_mul(inner.each_ns);
         let moved = inner.moved.saturating_add(Duration::from_nanos(burst_ns));
         let by = moved.min(MOVED_MAX).saturating_sub(inner.moved);
@@ -226,8 +228,8 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     }
 }
 
-/// When each key's bucket is full again, in nanoseconds since the limit was made: so many keys at most, of which those
-/// that nobody asked for are forgotten first.
+/// When each key's bucket is full again, in nanoseconds since the limit was made: so many keys at
+/// most, of which those that nobody asked for are forgotten first.
 pub struct Buckets<K>(Arc<Shards<K>>);
 
 struct Shards<K> {

@@ -31,8 +31,8 @@ const SEATS: usize = 64;
 /// How long a request waits for a permit before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Same parameters as ours, of no password: checked where there is no such account, so that both answers
-/// take the same time.
+/// Same parameters as ours, of no password: checked where there is no such account, so that both
+/// answers take the same time.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bGl2ZWhlbHAtbm9ib2R5$\
                       QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE";
 
@@ -53,8 +53,8 @@ pub enum PasswordError {
     Hash,
 }
 
-/// A password in the form that is hashed (RFC 8265, OpaqueString): one system sends an accented letter
-/// composed and another in pieces, and a space beyond ASCII is a space.
+/// A password in the form that is hashed (RFC 8265, OpaqueString): one system sends an accented
+/// letter composed and another in pieces, and a space beyond ASCII is a space.
 fn prepared(password: &SecretString) -> SecretString {
     let text = password.expose_secret();
     if text.is_ascii() {
@@ -64,8 +64,8 @@ fn prepared(password: &SecretString) -> SecretString {
     SecretString::from(ComposingNormalizerBorrowed::new_nfc().normalize(&spaced).into_owned())
 }
 
-/// The forms of a password that may have been hashed: the prepared one, then what releases before it hashed,
-/// which was what the keyboard sent.
+/// The forms of a password that may have been hashed: the prepared one, then what releases before
+/// it hashed, which was what the keyboard sent.
 fn forms(password: &SecretString) -> Vec<SecretString> {
     let mut forms = vec![prepared(password)];
     if !password.expose_secret().is_ascii() {
@@ -86,7 +86,8 @@ fn forms(password: &SecretString) -> Vec<SecretString> {
 /// # Errors
 /// If it is too short or too long.
 pub fn password_rule(password: &SecretString) -> Result<(), PasswordError> {
-    // What is far too long is not worth preparing: a character has four bytes, and a letter few marks.
+    // What is far too long is not worth preparing: a character has four bytes, and a letter few
+    // marks.
     if password.expose_secret().len() > 16 * PASSWORD_CHARS_MAX {
         return Err(PasswordError::TooLong);
     }
@@ -136,7 +137,8 @@ impl Passwords {
         self.in_turn(move || hash_password(&password)).await?
     }
 
-    /// Whether it is the password of this account; for no account it takes as long and is never right.
+    /// Whether it is the password of this account; for no account it takes as long and is never
+    /// right.
     ///
     /// # Errors
     /// If there is no permit for it in time.

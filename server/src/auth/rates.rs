@@ -1,5 +1,5 @@
-//! Who may do what how often: people by all of their connections and requests together, programs by their keys,
-//! strangers by their addresses.
+//! Who may do what how often: people by all of their connections and requests together, programs by
+//! their keys, strangers by their addresses.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -11,7 +11,8 @@ use crate::store::{AgentRow, Records, SessionRow, StoreError};
 /// The cookie's name.
 pub const SESSION_COOKIE: &str = "livehelp_session";
 
-/// Its name under TLS: a browser takes it from this very host alone, and for all paths (RFC 6265bis, 4.1.3).
+/// Its name under TLS: a browser takes it from this very host alone, and for all paths (RFC
+/// 6265bis, 4.1.3).
 pub const SECURE_SESSION_COOKIE: &str = "__Host-livehelp_session";
 
 /// Tokens of one request that are looked up.
@@ -36,7 +37,8 @@ impl SignedIn {
     }
 }
 
-/// The values that a request's cookies of a name have, on whichever of its `Cookie` lines and whatever else stands there.
+/// The values that a request's cookies of a name have, on whichever of its `Cookie` lines and
+/// whatever else stands there.
 fn cookies<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
     cookies_where(headers, move |known| known == name.as_bytes())
 }
@@ -57,8 +59,8 @@ pub fn cookies_where(
     })
 }
 
-/// The session tokens that a request shows: those of the name for TLS first, which no other host of the domain can
-/// have set.
+/// The session tokens that a request shows: those of the name for TLS first, which no other host of
+/// the domain can have set.
 pub fn session_tokens(headers: &HeaderMap) -> Vec<SecretString> {
     let mut tokens: Vec<&str> = Vec::new();
     for name in [SECURE_SESSION_COOKIE, SESSION_COOKIE] {
@@ -71,8 +73,8 @@ pub fn session_tokens(headers: &HeaderMap) -> Vec<SecretString> {
     tokens.into_iter().map(SecretString::from).collect()
 }
 
-/// Who is signed in by the first of these tokens that holds: the session exists and has not ended, its agent is
-/// active.
+/// Who is signed in by the first of these tokens that holds: the session exists and has not ended,
+/// its agent is active.
 ///
 /// # Errors
 /// If the store cannot say; that is no proof of the contrary.

@@ -1,10 +1,12 @@
 //! An artefact: one file, whose end says what it is and what its bytes add up to.
 //!
-//! It begins with a SQLite file, which any program that reads those can open in place. Behind it lie the further
-//! parts, then the manifest (JSON), then 48 bytes: a magic word, the length of the manifest, and the sum of it. Every
-//! byte counts in one of the sums, so that none can change without being noticed.
+//! It begins with a SQLite file, which any program that reads those can open in place. Behind it
+//! lie the further parts, then the manifest (JSON), then 48 bytes: a magic word, the length of the
+//! manifest, and the sum of it. Every byte counts in one of the sums, so that none can change
+//! without being noticed.
 //!
-//! Lives here: the format, written and read. Not here: whether what is in it is whole (`verify`), and names (`target`).
+//! Lives here: the format, written and read. Not here: whether what is in it is whole (`verify`),
+//! and names (`target`).
 
 use std::fs::File;
 use std::io;

@@ -1,7 +1,7 @@
 //! How fast a backup may go: slowly enough that those who write beside it do not notice.
 //!
-//! Lives here: the share of the disk and of a core that it takes, and the word by which it stops. Not here: what it
-//! reads and writes.
+//! Lives here: the share of the disk and of a core that it takes, and the word by which it stops.
+//! Not here: what it reads and writes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ const REST_TIMES: u32 = 4;
 const BEHIND_MAX: Duration = Duration::from_millis(100);
 /// The longest rest, so that a stop is heard.
 const REST_MAX: Duration = Duration::from_millis(250);
-/// What must stay free on the disk of the data, or half of what was free at the beginning where that is less.
+/// What must stay free on the disk of the data, or half of what was free at the beginning where
+/// that is less.
 const DATA_ROOM_BYTES: u64 = 64 * MIB;
 
 /// What others may see of a backup, and the word that stops it.
@@ -57,7 +58,8 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// At most so many bytes in a second, and a fifth of a core; ends where the disk of the data runs short.
+    /// At most so many bytes in a second, and a fifth of a core; ends where the disk of the data
+    /// runs short.
     pub(super) fn of(rate: u64, progress: Arc<Progress>, data: PathBuf) -> Self {
         let least = free_bytes(&data).ok().map(|free| DATA_ROOM_BYTES.min(free / 2));
         let room = least.map(|least| (data, least));

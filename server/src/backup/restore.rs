@@ -1,7 +1,8 @@
 //! A pair of artefacts put back into empty folders.
 //!
-//! Lives here: the order of steps, and what a restore that is cut off or fails leaves: either folders as they were, or
-//! ones that no start takes. Not here: which artefacts are good (`verify`). Called by `livehelp restore`.
+//! Lives here: the order of steps, and what a restore that is cut off or fails leaves: either
+//! folders as they were, or ones that no start takes. Not here: which artefacts are good
+//! (`verify`). Called by `livehelp restore`.
 
 use std::fs::File;
 use std::io;
@@ -69,11 +70,12 @@ impl Restored {
     }
 }
 
-/// Puts the newest of these artefacts back into the two folders, which are empty or, with `replace`, moved aside.
+/// Puts the newest of these artefacts back into the two folders, which are empty or, with
+/// `replace`, moved aside.
 ///
 /// # Errors
-/// If the artefacts are not whole or not a pair, the folders are not empty or in use, or a disk fails. What was begun
-/// is taken back then.
+/// If the artefacts are not whole or not a pair, the folders are not empty or in use, or a disk
+/// fails. What was begun is taken back then.
 pub fn restore(
     from: &[PathBuf],
     [data_folder, keys_folder]: [&Path; 2],
@@ -94,7 +96,8 @@ pub fn restore(
     }
 }
 
-/// What a restore that is cut off leaves in the data folder, so that the next one knows which files are its own.
+/// What a restore that is cut off leaves in the data folder, so that the next one knows which files
+/// are its own.
 #[derive(Debug, Serialize, Deserialize)]
 struct Half {
     keys_folder: PathBuf,
@@ -185,7 +188,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The folders as they were, as far as that can be. What says that a restore was cut off goes last.
+    /// The folders as they were, as far as that can be. What says that a restore was cut off goes
+    /// last.
     fn take_back(&mut self) {
         let [data, keys] = self.folders;
         let own = [SqliteStore::traces_of(data), KeyStore::traces_of(keys)].concat();
@@ -199,7 +203,8 @@ impl Work<'_> {
             drop(SqliteStore::end_restore(data));
         }
         for (folder, aside) in self.aside.drain(..).rev() {
-            // Empty by now, or not made yet; a folder that is not stays, and so does what lies aside.
+            // Empty by now, or not made yet; a folder that is not stays, and so does what lies
+            // aside.
             drop(std::fs::remove_dir(&folder));
             if let Err(error) = std::fs::rename(&aside, &folder) {
                 tracing::error!(%error, path = %aside.display(), "what was moved aside stays there");

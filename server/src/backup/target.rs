@@ -1,8 +1,8 @@
 //! Where artefacts go: names, files that are not finished, and which old ones are let go.
 //!
-//! An artefact is written under a name that ends in `.part`, with a lock on it, and gets its own name when it is
-//! verified. So a finished name is a finished artefact, and whoever comes later can tell what was left by a backup that
-//! was cut off from what another one is writing.
+//! An artefact is written under a name that ends in `.part`, with a lock on it, and gets its own
+//! name when it is verified. So a finished name is a finished artefact, and whoever comes later can
+//! tell what was left by a backup that was cut off from what another one is writing.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -49,7 +49,8 @@ pub(super) fn stamp(at: UnixMillis) -> String {
 }
 
 impl Target {
-    /// Looks whether both folders can be used. What an earlier backup left unfinished there is removed.
+    /// Looks whether both folders can be used. What an earlier backup left unfinished there is
+    /// removed.
     pub(super) fn open(
         data: &Path,
         keys: &Path,
@@ -124,7 +125,8 @@ impl Target {
             .open(&path)
             .map_err(io_error("make", &path))?;
         let unfinished = Unfinished { path, file, name, is_named: false };
-        // A file system without locks tells nobody what is unfinished; then it is not removed either.
+        // A file system without locks tells nobody what is unfinished; then it is not removed
+        // either.
         match unfinished.file.try_lock() {
             Ok(()) | Err(TryLockError::Error(_)) => Ok(unfinished),
             Err(TryLockError::WouldBlock) => {
@@ -228,8 +230,8 @@ fn is_mine(owner: u32) -> bool {
     owner == rustix::process::geteuid().as_raw()
 }
 
-/// Lets go of old artefacts of this data: all but the newest `keep` of each kind, and keys that are older than so many
-/// days. The newest of each kind stays. Returns those that are gone.
+/// Lets go of old artefacts of this data: all but the newest `keep` of each kind, and keys that are
+/// older than so many days. The newest of each kind stays. Returns those that are gone.
 pub(super) fn let_go(
     folders: [&Path; 2],
     store_id: &str,

@@ -1,4 +1,5 @@
-//! The order of data and keys, by a copy that is stopped in its middle; old artefacts; and what a file says of itself.
+//! The order of data and keys, by a copy that is stopped in its middle; old artefacts; and what a
+//! file says of itself.
 
 use protocol::retention::RetentionClass;
 
@@ -104,7 +105,8 @@ async fn a_key_that_is_destroyed_while_the_data_is_copied_is_not_in_the_artefact
         .backed_up(move || {
             keys.destroy_buckets(&[bucket]).unwrap();
             runtime.block_on(async {
-                // A sweep goes on as always and nobody waits for the copy: neither it nor those who write.
+                // A sweep goes on as always and nobody waits for the copy: neither it nor those who
+                // write.
                 store.clean_up(&[bucket]).await.unwrap();
                 assert!(!store.buckets().await.unwrap().contains(&bucket), "it is off the list");
                 newcomer.settle(&*store).await;

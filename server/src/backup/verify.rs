@@ -1,7 +1,8 @@
 //! Whether artefacts are whole, and can be put back: sums, pages, keys, and every sealed value.
 //!
-//! Lives here: the judgement of one artefact, of a pair, and of all that lie in folders. Not here: what is done about
-//! it. Called before an artefact gets its name, by `livehelp verify`, and by a restore.
+//! Lives here: the judgement of one artefact, of a pair, and of all that lie in folders. Not here:
+//! what is done about it. Called before an artefact gets its name, by `livehelp verify`, and by a
+//! restore.
 
 use std::path::{Path, PathBuf};
 
@@ -142,7 +143,8 @@ pub fn gather(given: &[PathBuf]) -> Result<Vec<PathBuf>, VerifyError> {
     Ok(paths)
 }
 
-/// Looks through every one of these artefacts. Data is opened with the newest keys among them that are its own.
+/// Looks through every one of these artefacts. Data is opened with the newest keys among them that
+/// are its own.
 pub fn verify(paths: &[PathBuf]) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     let mut data: Vec<(usize, Artefact)> = Vec::new();
@@ -188,7 +190,8 @@ pub fn verify(paths: &[PathBuf]) -> Vec<Verdict> {
     verdicts
 }
 
-/// The newest keys among these that are this data's: they forget the most. Where none are, why the nearest is not.
+/// The newest keys among these that are this data's: they forget the most. Where none are, why the
+/// nearest is not.
 fn fitting<'k>(data: &Artefact, keys: &'k [Artefact]) -> Result<&'k Artefact, VerifyError> {
     let own = keys.iter().filter(|keys| keys.manifest.store_id == data.manifest.store_id);
     let newest = own.max_by_key(|keys| (keys.manifest.generation, keys.manifest.reaches));

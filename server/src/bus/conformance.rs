@@ -1,4 +1,5 @@
-//! What every bus must do, as one suite; each implementation runs it in its own tests with two nodes.
+//! What every bus must do, as one suite; each implementation runs it in its own tests with two
+//! nodes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A notice as bytes, before it is sealed: one fixed layout, all numbers big-endian.
 //!
-//! A byte for the layout, a byte for the kind, then the fields in the order in which they are written here.
-//! A node that meets another layout drops the notice rather than guess.
+//! A byte for the layout, a byte for the kind, then the fields in the order in which they are
+//! written here. A node that meets another layout drops the notice rather than guess.
 
 use std::sync::Arc;
 

@@ -36,7 +36,8 @@ use crate::privacy::envelope::Envelope;
 use crate::privacy::seal::{SealError, TransitSealer};
 use crate::tasks;
 
-/// The function and its library; a new layout gets a new number, so that old and new nodes work side by side.
+/// The function and its library; a new layout gets a new number, so that old and new nodes work
+/// side by side.
 const FUNCTION: &str = "livehelp_place_1";
 const LIBRARY: &str = include_str!("redis/place.lua");
 

@@ -1,7 +1,8 @@
-//! `livehelp backup`, `livehelp verify`, `livehelp restore`: what a person or a timer types, and what they read.
+//! `livehelp backup`, `livehelp verify`, `livehelp restore`: what a person or a timer types, and
+//! what they read.
 //!
-//! Lives here: the arguments, the way to the running server or to a stopped one's folders, progress and summaries.
-//! Not here: what a backup is (`backup`).
+//! Lives here: the arguments, the way to the running server or to a stopped one's folders, progress
+//! and summaries. Not here: what a backup is (`backup`).
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

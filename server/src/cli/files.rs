@@ -2,15 +2,17 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What is open beside the connections: the database's files with those of its readers, the keys', listeners.
+/// What is open beside the connections: the database's files with those of its readers, the keys',
+/// listeners.
 const OTHERS: u64 = 256;
 
-/// Has the system let this process have as many open files as it would, and gives how many connections it can
-/// take then: at most `wanted`. Without a file left, it could neither answer those who are turned away nor read its
-/// own data.
+/// Has the system let this process have as many open files as it would, and gives how many
+/// connections it can take then: at most `wanted`. Without a file left, it could neither answer
+/// those who are turned away nor read its own data.
 pub(super) fn connections(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    // What a session begins with is often 1,024, for programs of another time; each may raise it to the second bound.
+    // What a session begins with is often 1,024, for programs of another time; each may raise it to
+    // the second bound.
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
         if let Err(error) = setrlimit(Resource::Nofile, limit) {

@@ -1,8 +1,8 @@
 //! Flags that are known everywhere: one for each setting, `--config`, `--output`.
 //!
-//! Lives here: how they are made from the registry, and which command shows which. Not here: what they mean (`config`).
-//! Each stands before or after any command's name: the root knows all of them, hidden; a command that one concerns shows
-//! it.
+//! Lives here: how they are made from the registry, and which command shows which. Not here: what
+//! they mean (`config`). Each stands before or after any command's name: the root knows all of
+//! them, hidden; a command that one concerns shows it.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,8 @@
-//! `livehelp health`: whether a server is ready, in one line and by its exit code, for checks of containers and scripts.
+//! `livehelp health`: whether a server is ready, in one line and by its exit code, for checks of
+//! containers and scripts.
 //!
-//! It reads the server's own settings, so that it asks where that server listens; it needs no key and opens no folder.
+//! It reads the server's own settings, so that it asks where that server listens; it needs no key
+//! and opens no folder.
 
 use std::process::ExitCode;
 use std::time::Duration;

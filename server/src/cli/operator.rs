@@ -1,8 +1,8 @@
-//! `livehelp operator`: one request to the admin listener for each command. A program gets the answer as it came, a
-//! person gets a table of it.
+//! `livehelp operator`: one request to the admin listener for each command. A program gets the
+//! answer as it came, a person gets a table of it.
 //!
-//! Each command is a thing and an act (`sites close`). What is acted upon is named behind it; what that belongs to is a
-//! flag. The spellings of before are understood and not shown.
+//! Each command is a thing and an act (`sites close`). What is acted upon is named behind it; what
+//! that belongs to is a flag. The spellings of before are understood and not shown.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,8 +41,8 @@ pub(super) const SETTINGS_SHOWN: [&str; 6] = [
     "operator_insecure_http",
 ];
 
-/// Flags that may stand before the act as well, where the spelling without one had them; which acts take which is judged
-/// here and not by clap.
+/// Flags that may stand before the act as well, where the spelling without one had them; which acts
+/// take which is judged here and not by clap.
 const FLOATING: [&str; 3] = ["tenant", "limit", "cursor"];
 
 pub(super) fn command(shape: Shape) -> Command {
@@ -98,7 +98,8 @@ fn act<'m>(
     Some((thing, verb, given))
 }
 
-/// The server that the operator's commands ask: at `operator_url`, unless `admin_listen` was said more clearly.
+/// The server that the operator's commands ask: at `operator_url`, unless `admin_listen` was said
+/// more clearly.
 ///
 /// # Errors
 /// If both were given as flags, or there is nothing to judge its certificate by.

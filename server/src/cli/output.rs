@@ -39,7 +39,8 @@ pub(super) fn for_people(matches: &ArgMatches) -> Form {
 
 /// An answer of the server as a table: a row for each item of a list, or a line for each field.
 ///
-/// `columns` are the fields of an item that a row has; a text that is no JSON object stays as it is.
+/// `columns` are the fields of an item that a row has; a text that is no JSON object stays as it
+/// is.
 pub(super) fn table(answer: &str, columns: &[&str]) -> String {
     let Ok(Value::Object(answer)) = serde_json::from_str(answer) else {
         return format!("{}\n", answer.trim_end());

@@ -23,8 +23,9 @@ const INTERRUPTED: i32 = 130;
 /// The runtime that the settings ask for.
 pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
     let threads = match config.worker_threads {
-        // The other half is for the store's threads and the kernel's work for the sockets. Measured on
-        // two cores: one thread costs a fifth less CPU for a message than two, and takes more of them.
+        // The other half is for the store's threads and the kernel's work for the sockets. Measured
+        // on two cores: one thread costs a fifth less CPU for a message than two, and takes more of
+        // them.
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
         threads => threads,
     };
@@ -38,8 +39,8 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, CliError> {
     builder.enable_all().thread_name("worker").build().map_err(CliError::Runtime)
 }
 
-/// From now on no hangup ends this process; those that come are heard once somebody listens. What they are registered
-/// with is gone when this returns, and they stay.
+/// From now on no hangup ends this process; those that come are heard once somebody listens. What
+/// they are registered with is gone when this returns, and they stay.
 pub(super) fn hold_hangups() -> Result<Signal, CliError> {
     let runtime = Builder::new_current_thread().enable_io().build().map_err(CliError::Runtime)?;
     let _within = runtime.enter();
@@ -108,8 +109,8 @@ pub(super) fn start_logs(config: &Config) {
     put_in_force(config);
 }
 
-/// The first signal asks for a calm end, the second one is not argued with. A hangup asks for a reload, at any time; what
-/// comes back counts those.
+/// The first signal asks for a calm end, the second one is not argued with. A hangup asks for a
+/// reload, at any time; what comes back counts those.
 fn watch_signals(
     shutdown: watch::Sender<bool>,
     hangups: Option<Signal>,

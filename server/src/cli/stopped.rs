@@ -1,4 +1,5 @@
-//! `livehelp check`, `repair` and `keys rotate`: what is done to the folders of a server that does not run.
+//! `livehelp check`, `repair` and `keys rotate`: what is done to the folders of a server that does
+//! not run.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,7 +62,8 @@ impl Report {
         Ok(())
     }
 
-    /// The whole, where a program asked for it; a fault is its last word, and is told on stderr too.
+    /// The whole, where a program asked for it; a fault is its last word, and is told on stderr
+    /// too.
     fn end(self, outcome: Result<(), CliError>) -> Result<ExitCode, CliError> {
         if self.form == Form::Json {
             let looked_at: Vec<Value> = self

@@ -1,8 +1,8 @@
 //! Variables that begin with `LIVEHELP_` and are no settings: whose they are, or what was meant.
 //!
-//! Lives here: the patterns of others, and how near a name is to one of ours. Not here: reading (`load`).
-//! Called by `load`. A name that is nearly ours was meant for us, and going on without it could serve the wrong folder or
-//! open the wrong port; any other is not ours to judge.
+//! Lives here: the patterns of others, and how near a name is to one of ours. Not here: reading
+//! (`load`). Called by `load`. A name that is nearly ours was meant for us, and going on without it
+//! could serve the wrong folder or open the wrong port; any other is not ours to judge.
 
 use super::{SETTINGS, Setting};
 
@@ -44,8 +44,8 @@ const TAILS: [&str; 20] = [
 /// Names of other programs of this repository, without `LIVEHELP_`.
 const HARNESS: [&str; 3] = ["load_", "browser", "screenshots"];
 
-/// Whose a variable is that is no setting; `None` where a setting of ours was meant, by its name in lower case without
-/// `LIVEHELP_`, and its value.
+/// Whose a variable is that is no setting; `None` where a setting of ours was meant, by its name in
+/// lower case without `LIVEHELP_`, and its value.
 pub(super) fn owner(name: &str, value: &str) -> Option<Owner> {
     if is_kubernetes(name, value) {
         return Some(Owner::Kubernetes);
@@ -56,8 +56,8 @@ pub(super) fn owner(name: &str, value: &str) -> Option<Owner> {
     meant(name).is_none().then_some(Owner::Stranger)
 }
 
-/// Whether Kubernetes (or Docker's links, which it took over) sets a variable of this name to such a value, for a
-/// Service called `livehelp` or `livehelp-…`.
+/// Whether Kubernetes (or Docker's links, which it took over) sets a variable of this name to such
+/// a value, for a Service called `livehelp` or `livehelp-…`.
 pub(super) fn is_kubernetes(name: &str, value: &str) -> bool {
     let name = format!("_{name}");
     let is_port = |text: &str| text.parse::<u16>().is_ok();
@@ -84,8 +84,8 @@ pub(super) fn is_kubernetes(name: &str, value: &str) -> bool {
         && words.next().is_none()
 }
 
-/// The setting that somebody meant who wrote this name: one that is a slip of the finger away, or has one word more or
-/// less.
+/// The setting that somebody meant who wrote this name: one that is a slip of the finger away, or
+/// has one word more or less.
 pub(super) fn meant(name: &str) -> Option<&'static Setting> {
     let bare = |name: &str| name.replace('_', "");
     let slip = |known: &str| {

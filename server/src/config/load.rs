@@ -262,8 +262,8 @@ impl Reading {
         Ok(said)
     }
 
-    /// The variables that are ours. What others set in our name is told and left alone; what is nearly ours is kept, and
-    /// refused later as unknown.
+    /// The variables that are ours. What others set in our name is told and left alone; what is
+    /// nearly ours is kept, and refused later as unknown.
     fn variables<'s>(&mut self, sources: &'s Sources) -> Vec<(&'s str, String)> {
         let mut ours = Vec::new();
         let mut foreign: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
@@ -411,8 +411,8 @@ fn known(name: &str) -> Option<&'static Setting> {
     })
 }
 
-/// The first line of a file, which may be a pipe; `-` is standard input, of which the next line is left for whoever asks
-/// after.
+/// The first line of a file, which may be a pipe; `-` is standard input, of which the next line is
+/// left for whoever asks after.
 ///
 /// # Errors
 /// If it cannot be read.

@@ -1,7 +1,8 @@
 //! Where something stands in the settings file, and its line with a caret below it.
 //!
-//! Lives here: line, column, the drawing, and what of a line may be shown. Not here: what is wrong with it (`load`).
-//! Called by `load`. A line may hold a password, so only what cannot be one is drawn.
+//! Lives here: line, column, the drawing, and what of a line may be shown. Not here: what is wrong
+//! with it (`load`). Called by `load`. A line may hold a password, so only what cannot be one is
+//! drawn.
 
 use std::ops::Range;
 
@@ -18,7 +19,8 @@ pub(super) struct Place {
     pub(super) line: usize,
     /// In characters, from 1.
     pub(super) column: usize,
-    /// The line and a caret under the place, each after a line break; empty where the line may not be shown.
+    /// The line and a caret under the place, each after a line break; empty where the line may not
+    /// be shown.
     pub(super) drawn: String,
 }
 
@@ -66,8 +68,8 @@ fn draw(number: usize, line: &str, at: usize, marked: usize) -> String {
     format!("\n  {number} | {shown}\n  {margin} | {indent}{carets}")
 }
 
-/// How many characters of a line may be shown: all of one that sets what can be no secret; of any other, what stands
-/// before its value.
+/// How many characters of a line may be shown: all of one that sets what can be no secret; of any
+/// other, what stands before its value.
 fn shown_chars(line: &str) -> usize {
     let all = line.chars().count();
     let indent = all - line.trim_start().chars().count();

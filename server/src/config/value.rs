@@ -29,7 +29,8 @@ pub struct Setting {
     pub switch: bool,
     /// Whether it names a file or a folder, which may lie among the unit's credentials.
     pub path: bool,
-    /// Whether a value may hold a password; such a setting can be read from a file of its own as well.
+    /// Whether a value may hold a password; such a setting can be read from a file of its own as
+    /// well.
     pub secret: bool,
 }
 
@@ -391,7 +392,8 @@ impl Endpoint {
     }
 }
 
-/// An address as it may be shown: what stands before the `@` is a secret. Works on any text, valid or not.
+/// An address as it may be shown: what stands before the `@` is a secret. Works on any text, valid
+/// or not.
 pub(super) fn without_password(text: &str) -> String {
     match (text.split_once("://"), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://[hidden]@{host}"),

@@ -76,8 +76,8 @@ impl Session {
 
 /// Serves a connection until it ends.
 ///
-/// A function that returns a future, so that the future has only what the connection lives on, and not
-/// what it was made of as well. What happens once in its life is boxed for as long as it takes.
+/// A function that returns a future, so that the future has only what the connection lives on, and
+/// not what it was made of as well. What happens once in its life is boxed for as long as it takes.
 pub(super) fn run(
     gateway: Arc<Gateway>,
     accepted: Accepted,
@@ -117,16 +117,16 @@ pub(super) fn run(
     }
 }
 
-/// A future that is on the heap from its first moment: one that was made and then moved there would keep
-/// its place in the connection's own.
+/// A future that is on the heap from its first moment: one that was made and then moved there would
+/// keep its place in the connection's own.
 fn on_heap<'c, F: Future<Output = ()> + Send + 'c>(
     make: impl FnOnce() -> F,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'c>> {
     Box::pin(make())
 }
 
-/// Writes what is left, then waits a little for the other end to close, so that the close frame is not
-/// lost to a reset.
+/// Writes what is left, then waits a little for the other end to close, so that the close frame is
+/// not lost to a reset.
 async fn goodbye(outbox: &Outbox) {
     let socket = outbox.socket();
     let last_words = async {
@@ -161,8 +161,8 @@ impl Connection {
         let early = self.read(&mut Vec::from(early));
         self.handle(early).await;
         while self.session.is_none() && !self.outbox.is_over() {
-            // Only the peer is bounded by it. A greeting that was cut off in the middle would leave a
-            // connection that nobody serves in the rooms and at the desk.
+            // Only the peer is bounded by it. A greeting that was cut off in the middle would leave
+            // a connection that nobody serves in the rooms and at the desk.
             let later = poll_fn(|cx| match self.poll_frames(cx) {
                 Poll::Ready(later) => Poll::Ready(Ok(later)),
                 Poll::Pending if draining.as_mut().poll(cx).is_ready() => {
@@ -204,8 +204,9 @@ impl Connection {
         }
     }
 
-    /// Waits for frames and does at once what can be done so, and writes on when there is room again. Ready with
-    /// what has to wait for something, in the order in which it came, or when the connection is over.
+    /// Waits for frames and does at once what can be done so, and writes on when there is room
+    /// again. Ready with what has to wait for something, in the order in which it came, or when the
+    /// connection is over.
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Later>> {
         self.outbox.wake.register(cx.waker());
         while self.outbox.is_blocked() {
@@ -336,8 +337,8 @@ mod tests {
         size_of::<F>()
     }
 
-    /// Ten thousand silent connections are ten thousand times this, the kernel's part not counted. Who
-    /// raises a bound says why.
+    /// Ten thousand silent connections are ten thousand times this, the kernel's part not counted.
+    /// Who raises a bound says why.
     #[test]
     fn a_silent_connection_is_small() {
         assert!(size_of_future(run) <= 280, "{} bytes", size_of_future(run));

@@ -123,7 +123,8 @@ impl Gateway {
         self.hub.presence().stands_on(&*speaker.sink, origin);
         let availability = self.hub.presence().visitor_connected(&speaker, signals).await;
         let availability = availability.map_err(|_| CloseCode::Overload)?;
-        // Asked once more: a change of the list closed the connections that there were, and this was none of them.
+        // Asked once more: a change of the list closed the connections that there were, and this
+        // was none of them.
         let still = self.hub.sites().by_key(key).await.map_err(|_| CloseCode::Overload)?;
         if !still.is_some_and(|site| allowed_origin(&site.row.settings.origins, origin)) {
             self.farewell(&speaker, &[]).await;
@@ -284,8 +285,8 @@ impl Gateway {
     ) -> Result<(), CloseCode> {
         let seated = self.hub.presence().agent_connected(speaker, expires_at).await;
         seated.map_err(|_| CloseCode::Overload)?;
-        // Asked once more: a session that was ended since the first time closed the connections that it
-        // had then, and this was none of them.
+        // Asked once more: a session that was ended since the first time closed the connections
+        // that it had then, and this was none of them.
         let now = self.clock.now();
         let still = authenticate_session(&*self.store, &accepted.sessions, now).await;
         still.map_err(unavailable)?.map(|_| ()).ok_or(CloseCode::NotAuthenticated)

@@ -50,8 +50,8 @@ pub(super) struct ReadContext<'a> {
 }
 
 impl Incoming {
-    /// Takes bytes in, and hands over the messages that are whole with them. After anything but [`Went::On`]
-    /// nothing more is to be read.
+    /// Takes bytes in, and hands over the messages that are whole with them. After anything but
+    /// [`Went::On`] nothing more is to be read.
     pub(super) fn take(&mut self, bytes: &mut [u8], mut context: ReadContext<'_>) -> Went {
         let (mut begun, mut parser, mut passed_over) = match self.0.take() {
             None => (Vec::new(), None, 0),

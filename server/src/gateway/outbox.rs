@@ -3,7 +3,8 @@
 //! resumes, and no room waits for it.
 //!
 //! Appending happens under a room's lock, writing never does: whoever flushes takes the queue out,
-//! writes without the lock, and puts back what did not fit. While somebody flushes, others only append.
+//! writes without the lock, and puts back what did not fit. While somebody flushes, others only
+//! append.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -27,7 +28,8 @@ use crate::metrics::{Metrics, Overflow};
 /// The share of the bound at which frames that are worth nothing later are dropped.
 const EPHEMERAL_SHARE: usize = 2;
 
-/// The share of the bound above which a frame counts as a page, and up to which others may wait before it.
+/// The share of the bound above which a frame counts as a page, and up to which others may wait
+/// before it.
 const PAGE_SHARE: usize = 2;
 
 /// Frames that are joined for one write.
@@ -36,8 +38,8 @@ const JOINED_BYTES_MAX: usize = 64 * 1024;
 /// What a queue has room for from the beginning: a short burst's.
 const REST_FIRST: usize = 4;
 
-/// Frames in a row. One is the rule and lies here; for more there is a queue as long as they wait, so that
-/// an idle connection holds no memory for them.
+/// Frames in a row. One is the rule and lies here; for more there is a queue as long as they wait,
+/// so that an idle connection holds no memory for them.
 #[derive(Debug, Default)]
 struct Frames {
     first: Option<Bytes>,
@@ -133,8 +135,8 @@ pub(super) struct Terms {
 
 /// One connection's way out.
 ///
-/// In this order, so that what a message touches lies together: in a large room the rest of each outbox would
-/// push the others out of the processor's cache.
+/// In this order, so that what a message touches lies together: in a large room the rest of each
+/// outbox would push the others out of the processor's cache.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Outbox {
@@ -229,7 +231,8 @@ impl Outbox {
         self.close(CloseCode::Draining);
     }
 
-    /// Whether nobody writes, or was told to, who would take it along. Then the caller is told to, if it `will_flush`.
+    /// Whether nobody writes, or was told to, who would take it along. Then the caller is told to,
+    /// if it `will_flush`.
     fn push(&self, bytes: Bytes, will_flush: bool) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting.closing {
@@ -237,8 +240,9 @@ impl Outbox {
         }
         let idle = !waiting.blocked && !waiting.flushing && !waiting.to_flush;
         waiting.to_flush |= idle && will_flush;
-        // A page of long messages may be larger than the bound: whoever asked for it is not slow. One
-        // at a time is let through where little waits before it, and does not count until it is sent.
+        // A page of long messages may be larger than the bound: whoever asked for it is not slow.
+        // One at a time is let through where little waits before it, and does not count until it is
+        // sent.
         let page = bytes.len() * PAGE_SHARE > self.terms.bytes_max
             && waiting.page == 0
             && waiting.bytes * PAGE_SHARE <= self.terms.bytes_max;

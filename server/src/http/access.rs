@@ -1,7 +1,9 @@
-//! The access log: one line for each request and one for each socket at its end, where `access_log` asks for it.
+//! The access log: one line for each request and one for each socket at its end, where `access_log`
+//! asks for it.
 //!
-//! Lives here: what a line says and which id a request has. Not here: how a line looks (`telemetry`). A line has no
-//! query, no name and no whole address: of an address only the network, too large to be one person's.
+//! Lives here: what a line says and which id a request has. Not here: how a line looks
+//! (`telemetry`). A line has no query, no name and no whole address: of an address only the
+//! network, too large to be one person's.
 
 use std::net::IpAddr;
 use std::time::Duration;

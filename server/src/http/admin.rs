@@ -102,8 +102,8 @@ pub fn routes(health: &Arc<Health>) -> Router {
         .route("/version", get(|| async { version() }))
 }
 
-/// Where the listener is on this machine only, answers nobody who asks for a name: a page's name may have been made to
-/// lead here, and would read all this through its visitor's browser.
+/// Where the listener is on this machine only, answers nobody who asks for a name: a page's name
+/// may have been made to lead here, and would read all this through its visitor's browser.
 pub fn at_this_machine(routes: Router, listener: Option<SocketAddr>) -> Router {
     if !listener.is_some_and(|address| address.ip().is_loopback()) {
         return routes;

@@ -1,7 +1,9 @@
-//! Static files out of the binary: the console and the widget, in the encodings that their builds stored.
+//! Static files out of the binary: the console and the widget, in the encodings that their builds
+//! stored.
 //!
-//! A build of the server without the front ends works: one page says what is missing. In a debug build the
-//! files are read from their folders, so that a front end can be rebuilt beside a running server.
+//! A build of the server without the front ends works: one page says what is missing. In a debug
+//! build the files are read from their folders, so that a front end can be rebuilt beside a running
+//! server.
 
 use axum::Router;
 use axum::body::Body;
@@ -13,7 +15,8 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::{head, problem};
 
-/// What the console's page may do: its own files and its own server, no inline code, no frame around it.
+/// What the console's page may do: its own files and its own server, no inline code, no frame
+/// around it.
 const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -83,8 +86,8 @@ fn console_page(files: Files, headers: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// The answer to a browser that asks first whether another site's page may load this: some pages add headers of their own
-/// to every request. Without cookies any page may.
+/// The answer to a browser that asks first whether another site's page may load this: some pages
+/// add headers of their own to every request. Without cookies any page may.
 pub async fn preflight(headers: HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -160,8 +163,8 @@ pub(super) fn file(
     response
 }
 
-/// Lets any page read an answer in which no cookie counts: by its name, for a page may have its own `fetch` send its
-/// cookies along, and then a star is not enough.
+/// Lets any page read an answer in which no cookie counts: by its name, for a page may have its own
+/// `fetch` send its cookies along, and then a star is not enough.
 pub(crate) fn open_to_all(asked: &HeaderMap, answer: &mut HeaderMap) {
     match asked.get(header::ORIGIN) {
         Some(origin) => {

@@ -1,7 +1,7 @@
 //! Sends finished traces to a collector, in batches, by OTLP over HTTP.
 //!
-//! A collector that is slow or away costs traces and nothing else: what waits is bounded, and what is lost is counted
-//! in the log.
+//! A collector that is slow or away costs traces and nothing else: what waits is bounded, and what
+//! is lost is counted in the log.
 
 use std::time::Duration;
 

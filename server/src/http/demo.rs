@@ -1,5 +1,5 @@
-//! The demo shop: plain pages with the widget's one tag, on an origin of their own and under the strictest
-//! policy that the widget promises to work with.
+//! The demo shop: plain pages with the widget's one tag, on an origin of their own and under the
+//! strictest policy that the widget promises to work with.
 
 use std::sync::Arc;
 
@@ -45,8 +45,8 @@ pub fn routes(origin: &str, site_key: &str) -> Router {
         .layer(axum::middleware::from_fn(one_origin))
 }
 
-/// Who says `localhost` is sent to the address: to a browser the two are different origins, and the site
-/// allows one of them.
+/// Who says `localhost` is sent to the address: to a browser the two are different origins, and the
+/// site allows one of them.
 async fn one_origin(request: Request, next: Next) -> Response<Body> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let Some(there) = host.and_then(|host| by_address(host, request.uri())) else {

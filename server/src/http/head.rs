@@ -1,7 +1,9 @@
-//! The head of a request, read once for REST and for the socket, as browsers, proxies and strangers write it.
+//! The head of a request, read once for REST and for the socket, as browsers, proxies and strangers
+//! write it.
 //!
-//! Lives here: whether a head may be believed at all, who is at the other end behind which proxies, hosts, origins and
-//! lists. Not here: what a cookie proves (`auth`). Called by the listener and by both edges.
+//! Lives here: whether a head may be believed at all, who is at the other end behind which proxies,
+//! hosts, origins and lists. Not here: what a cookie proves (`auth`). Called by the listener and by
+//! both edges.
 
 use std::net::IpAddr;
 
@@ -17,8 +19,9 @@ use crate::metrics::NotBelieved;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What is wrong with a head over which two programs could differ: where a request ends, and whom it is for
-/// (RFC 9112, 3.2 and 6.1). hyper refuses folded lines, lengths that differ and spaces before a colon itself.
+/// What is wrong with a head over which two programs could differ: where a request ends, and whom
+/// it is for (RFC 9112, 3.2 and 6.1). hyper refuses folded lines, lengths that differ and spaces
+/// before a colon itself.
 pub(super) fn fault(head: &Parts) -> Option<&'static str> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -55,13 +58,15 @@ fn is_port(text: &str) -> bool {
             && port.parse::<u16>().is_ok())
 }
 
-/// The host that was asked, with its port where it names one. What stands in the first line counts more than `Host`.
+/// The host that was asked, with its port where it names one. What stands in the first line counts
+/// more than `Host`.
 pub fn host(head: &Parts) -> Option<&str> {
     let asked = head.uri.authority().map(Authority::as_str);
     asked.or_else(|| head.headers.get(header::HOST).and_then(|host| host.to_str().ok()))
 }
 
-/// The origin of the page that asks, where a browser says it. What cannot be one page's origin is the empty text.
+/// The origin of the page that asks, where a browser says it. What cannot be one page's origin is
+/// the empty text.
 pub fn origin(headers: &HeaderMap) -> Option<&str> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let first = origins.next()?;
@@ -87,8 +92,9 @@ fn raw_items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8
     items.filter(|item| !item.is_empty())
 }
 
-/// How much one who asks wants this of what a list such as `Accept` names: thousandths, by the narrowest range that has
-/// it, and how narrow that is (RFC 9110, 12.4.2 and 12.5.1). Zero where it is not wanted or not named.
+/// How much one who asks wants this of what a list such as `Accept` names: thousandths, by the
+/// narrowest range that has it, and how narrow that is (RFC 9110, 12.4.2 and 12.5.1). Zero where it
+/// is not wanted or not named.
 pub fn wanted(headers: &HeaderMap, list: HeaderName, what: &str) -> (u16, u8) {
     let class = what.split_once('/').map_or("", |(class, _)| class);
     let narrow = |range: &str| match range.split_once('/') {
@@ -126,11 +132,11 @@ struct Hop {
     secure: bool,
 }
 
-/// The browser's address and scheme: of what proxies said, the last hop that no trusted one vouches for. And why, if
-/// something was said that is not believed.
+/// The browser's address and scheme: of what proxies said, the last hop that no trusted one vouches
+/// for. And why, if something was said that is not believed.
 ///
-/// `X-Forwarded-For` and `X-Forwarded-Proto` count more than `Forwarded`: most proxies write those and hand on a
-/// stranger's `Forwarded` as it came.
+/// `X-Forwarded-For` and `X-Forwarded-Proto` count more than `Forwarded`: most proxies write those
+/// and hand on a stranger's `Forwarded` as it came.
 pub(super) fn peer(
     head: &Parts,
     ip: IpAddr,
@@ -161,8 +167,8 @@ pub(super) fn peer(
     (peer, unreadable.then_some(NotBelieved::Unreadable))
 }
 
-/// From the nearest hop on, the first that is no trusted proxy, or the farthest. Whether it is one that cannot be
-/// read: what stands beyond it is not to be believed either.
+/// From the nearest hop on, the first that is no trusted proxy, or the farthest. Whether it is one
+/// that cannot be read: what stands beyond it is not to be believed either.
 fn client(hops: &[Hop], trusted: &[Network]) -> (Option<Hop>, bool) {
     let vouched = |hop: &&Hop| hop.ip.is_some_and(|ip| trusts(trusted, ip));
     let found = hops.iter().rev().find(|hop| !vouched(hop)).or(hops.first()).copied();
@@ -198,8 +204,8 @@ fn node(text: &[u8]) -> Option<IpAddr> {
     address.parse().ok().filter(|_| is_port(port)).map(|ip: IpAddr| ip.to_canonical())
 }
 
-/// The hops of `Forwarded` (RFC 7239). Of an element that cannot be read nothing is known, and the others stand: each
-/// may be another's.
+/// The hops of `Forwarded` (RFC 7239). Of an element that cannot be read nothing is known, and the
+/// others stand: each may be another's.
 fn forwarded(headers: &HeaderMap) -> Vec<Hop> {
     let mut hops = Vec::new();
     for line in headers.get_all(header::FORWARDED) {

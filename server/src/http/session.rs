@@ -1,9 +1,11 @@
 //! A TLS session that holds no buffer while nothing is on its way.
 //!
-//! Lives here: rustls without its buffers, the buffers of the thread in their place, and the stream that hyper
-//! has before the upgrade. Not here: certificates (`tls`), who may write when (`socket`).
+//! Lives here: rustls without its buffers, the buffers of the thread in their place, and the stream
+//! that hyper has before the upgrade. Not here: certificates (`tls`), who may write when
+//! (`socket`).
 //!
-//! With its own buffers rustls keeps four kilobytes for each connection, and copies every record once more.
+//! With its own buffers rustls keeps four kilobytes for each connection, and copies every record
+//! once more.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -29,8 +31,8 @@ const READ_BYTES: usize = 64 * 1024;
 const SEALED_BYTES_MAX: usize = 64 * 1024;
 const SEALS_BYTES_MAX: usize = 1024;
 
-/// Bytes of records that are not whole, or hold a part of a handshake's message: rustls takes none that is longer than
-/// 64 KiB. Beyond: the connection ends.
+/// Bytes of records that are not whole, or hold a part of a handshake's message: rustls takes none
+/// that is longer than 64 KiB. Beyond: the connection ends.
 const BEGUN_BYTES_MAX: usize = 96 * 1024;
 
 thread_local! {
@@ -153,7 +155,8 @@ impl Session {
         }
     }
 
-    /// Reads what is there; 0 is the end. What the session has to say in between is written, or left over.
+    /// Reads what is there; 0 is the end. What the session has to say in between is written, or
+    /// left over.
     pub(super) fn poll_read(
         &mut self,
         stream: &TcpStream,
@@ -227,7 +230,8 @@ impl Session {
         Ok(filled)
     }
 
-    /// Goes through the whole records: how far they reach, and how much of what they say is in `into`.
+    /// Goes through the whole records: how far they reach, and how much of what they say is in
+    /// `into`.
     fn records(&mut self, all: &mut [u8], into: &mut [u8]) -> io::Result<(usize, usize)> {
         let Self { tls, plain, left_over, ended, .. } = self;
         let (mut used, mut filled) = (0, 0);

@@ -1,7 +1,7 @@
 //! A connection after its upgrade: the raw stream, with a TLS session behind it where there is one.
 //!
-//! Any thread may write to any socket; nothing is buffered here for a plain one, and for TLS only what
-//! was already encrypted when the stream filled up. One task, its owner, reads.
+//! Any thread may write to any socket; nothing is buffered here for a plain one, and for TLS only
+//! what was already encrypted when the stream filled up. One task, its owner, reads.
 
 use std::io;
 use std::net::Shutdown;
@@ -17,8 +17,8 @@ use super::session::Session;
 use super::stream::{poll_read, try_write};
 use super::{Share, Slot};
 
-/// One connection. By value, so that its owner has it where the rest of the connection is: an allocation less, and
-/// a hop less for each write.
+/// One connection. By value, so that its owner has it where the rest of the connection is: an
+/// allocation less, and a hop less for each write.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
@@ -52,8 +52,9 @@ impl Socket {
         (Self { stream, session, _permits: permits }, early)
     }
 
-    /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept back, so the owner of
-    /// a socket always waits here. For the owner's task only: the last one to ask is the one that is woken.
+    /// Reads what is there; 0 is the end. Under TLS it also sends on what a full stream had kept
+    /// back, so the owner of a socket always waits here. For the owner's task only: the last one to
+    /// ask is the one that is woken.
     pub fn poll_read(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         match &self.session {
             None => poll_read(&self.stream, cx, into),
@@ -61,8 +62,8 @@ impl Socket {
         }
     }
 
-    /// Whether [`Self::try_write`] may find room; the task is woken when it does. For the owner's task
-    /// only: the last one to ask is the one that is woken.
+    /// Whether [`Self::try_write`] may find room; the task is woken when it does. For the owner's
+    /// task only: the last one to ask is the one that is woken.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_write_ready(cx)
     }
@@ -79,8 +80,8 @@ impl Socket {
         }
     }
 
-    /// Says that nothing more will be written, once the stream has taken all that was. It still arrives; the other
-    /// end's bytes can still be read. For the owner's task only.
+    /// Says that nothing more will be written, once the stream has taken all that was. It still
+    /// arrives; the other end's bytes can still be read. For the owner's task only.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(shared) = &self.session
             && let Err(error) = ready!(shared.poll_close(&self.stream, cx))

@@ -11,8 +11,8 @@ use super::answer::{BODY_SMALL_BYTES, LARGE_BODIES_MAX};
 use super::*;
 use crate::metrics::Metrics;
 
-/// Echoes what it reads, in a task that waits as the gateway does. Asked to [`FILL`], it writes until the socket takes
-/// no more and says goodbye.
+/// Echoes what it reads, in a task that waits as the gateway does. Asked to [`FILL`], it writes
+/// until the socket takes no more and says goodbye.
 struct Echo;
 
 const FILL: &[u8] = b"fill";
@@ -698,7 +698,8 @@ async fn the_metrics_tell_of_a_reload_that_failed_and_of_the_next_that_did_not()
     assert_eq!(at.get(), 1);
     keep(folder.path(), &issued);
     until(|| success.get() == 1 && at.get() > 1).await;
-    // What the operator asked for and was refused is not mended by good files alone; when they end is told all the same.
+    // What the operator asked for and was refused is not mended by good files alone; when they end
+    // is told all the same.
     let ends = "\nlivehelp_tls_certificate_expiry_timestamp_seconds ";
     tls.note_refused(true);
     success.set(0);

@@ -1,4 +1,5 @@
-//! The certificate of the public listener: read at start, read again when its files change, and when the operator asks.
+//! The certificate of the public listener: read at start, read again when its files change, and
+//! when the operator asks.
 
 mod validity;
 
@@ -38,7 +39,8 @@ pub enum TlsError {
     Match { source: rustls::Error },
 }
 
-/// What a file held: a copy that keeps length and time is another file all the same. None: it could not be read.
+/// What a file held: a copy that keeps length and time is another file all the same. None: it could
+/// not be read.
 type Stamp = Option<[u8; 32]>;
 
 /// Both files, read once, so that what was compared is what is taken.
@@ -160,7 +162,8 @@ impl Tls {
         }
     }
 
-    /// Whether the last reload that was asked for was refused; the metric says so until the next one.
+    /// Whether the last reload that was asked for was refused; the metric says so until the next
+    /// one.
     pub fn note_refused(&self, refused: bool) {
         self.is_refused.store(refused, Ordering::Relaxed);
     }
@@ -247,7 +250,8 @@ fn take(
     let pem = files.cert.map_err(|error| unreadable(pem::Error::Io(error)))?;
     let chain =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    // The first one is the server's own; those behind it have ends of their own, which clients may not mind.
+    // The first one is the server's own; those behind it have ends of their own, which clients may
+    // not mind.
     let Some(own) = chain.first() else {
         return Err(TlsError::NoCertificate { path: cert.to_owned() });
     };

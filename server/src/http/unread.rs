@@ -1,7 +1,8 @@
-//! A head that cannot be read is refused as everything else is: as a problem, under an id that the log has too.
+//! A head that cannot be read is refused as everything else is: as a problem, under an id that the
+//! log has too.
 //!
-//! hyper refuses such a head by itself, with a status and nothing else; no service is asked. What it writes while no
-//! answer of ours is under way is that refusal, and goes out in our words.
+//! hyper refuses such a head by itself, with a status and nothing else; no service is asked. What
+//! it writes while no answer of ours is under way is that refusal, and goes out in our words.
 //!
 //! Lives here: the part between hyper and the stream that knows whose answer is written. Not here:
 //! heads that hyper can read and we refuse (`head`).
@@ -171,7 +172,8 @@ pub(super) fn log(id: &RequestId, status: StatusCode, body: &str, ip: IpAddr) {
     });
 }
 
-/// An answer that ends the connection, written without hyper. `fields`: further lines, each with its end.
+/// An answer that ends the connection, written without hyper. `fields`: further lines, each with
+/// its end.
 pub(super) fn answer(status: StatusCode, id: &RequestId, fields: &str, body: &str) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     format!(

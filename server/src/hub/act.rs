@@ -61,7 +61,8 @@ impl Acts {
         let desk = self.desks.get(tenant).await?;
         let choice = AgentRow::choice(tenant, agent, availability, capacity);
         let kept = self.following.keep(vec![choice]).await?;
-        // Both in one step before the account is read anew: who is away takes nothing for having room for more.
+        // Both in one step before the account is read anew: who is away takes nothing for having
+        // room for more.
         let choice = Input::Availability { agent, availability, capacity };
         let routed = self.assignment.route(&desk, choice).await;
         self.following.tell(kept).await;

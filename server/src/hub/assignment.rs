@@ -1,7 +1,8 @@
 //! Runs what routing decides: states, offers, positions in the queue.
 //!
-//! Lives here: handing inputs to `routing` under the desk's lock, and carrying out the effects outside of it. Not here:
-//! which agent is asked (`routing`), what agents do (`act`), who is connected (`presence`).
+//! Lives here: handing inputs to `routing` under the desk's lock, and carrying out the effects
+//! outside of it. Not here: which agent is asked (`routing`), what agents do (`act`), who is
+//! connected (`presence`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
-    /// Hands an input to routing and runs what comes of it; changed headers are on disk when it returns.
+    /// Hands an input to routing and runs what comes of it; changed headers are on disk when it
+    /// returns.
     pub(super) async fn route(&self, desk: &Desk, input: Input) -> Result<(), Reject> {
         let effects = self.decide(desk, input)?;
         self.run(desk, effects).await
@@ -74,8 +76,9 @@ impl Assignment {
         Ok(effects)
     }
 
-    /// Runs effects that were applied to the headers already. Others run at the same time, and an older one may come
-    /// to its end later: nothing is told that does not hold any more, and what holds instead is told by its own effect.
+    /// Runs effects that were applied to the headers already. Others run at the same time, and an
+    /// older one may come to its end later: nothing is told that does not hold any more, and what
+    /// holds instead is told by its own effect.
     pub(super) async fn run(&self, desk: &Desk, effects: Vec<Effect>) -> Result<(), Reject> {
         let mut changed = BTreeSet::new();
         for effect in &effects {
@@ -93,8 +96,8 @@ impl Assignment {
                 | Effect::SiteAvailability { .. } => {}
             }
         }
-        // The new states before what follows from them: who is asked for the next conversation has seen
-        // that the last one is closed, and is never shown more than they take.
+        // The new states before what follows from them: who is asked for the next conversation has
+        // seen that the last one is closed, and is never shown more than they take.
         for conversation in &changed {
             self.board.publish(desk, *conversation).await;
         }
@@ -134,7 +137,8 @@ impl Assignment {
                     let place = ServerFrame::Queue {
                         conversation,
                         position,
-                        // Those served before say nothing of how long it takes until somebody comes.
+                        // Those served before say nothing of how long it takes until somebody
+                        // comes.
                         wait_ms: wait_ms.filter(|_| !unserved),
                         unserved: unserved.then_some(true),
                     };

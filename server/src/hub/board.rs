@@ -1,8 +1,9 @@
 //! What agents see of all that is live: the board, and the states of conversations that change.
 //!
-//! Lives here: who is told of a change, and what a list shows of what was said. A list loads no room: a live one answers
-//! from its memory, the header of any other keeps what was last said, and what no header has is read at once for all.
-//! Not here: cards (`cards`), what changes (`assignment`, `conversations`).
+//! Lives here: who is told of a change, and what a list shows of what was said. A list loads no
+//! room: a live one answers from its memory, the header of any other keeps what was last said, and
+//! what no header has is read at once for all. Not here: cards (`cards`), what changes
+//! (`assignment`, `conversations`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -69,8 +70,8 @@ impl Board {
         facts.remove(&conversation).unwrap_or_default()
     }
 
-    /// The same of many: of those that neither a room nor a header knows in one read. One that cannot be read is left
-    /// out.
+    /// The same of many: of those that neither a room nor a header knows in one read. One that
+    /// cannot be read is left out.
     pub(super) async fn facts_of_all(
         &self,
         desk: &Desk,
@@ -112,7 +113,8 @@ impl Board {
         self.granted(site, |grant| newest.facts(grant))
     }
 
-    /// What may be shown of a site's conversations today; of one that is not known here nothing may.
+    /// What may be shown of a site's conversations today; of one that is not known here nothing
+    /// may.
     fn granted<T>(&self, site: SiteId, show: impl FnOnce(Option<&ReadGrant<'_>>) -> T) -> T {
         let Some(site) = self.sites.live(site) else { return show(None) };
         let (today, timeline) = (self.times.today(), &site.row.timeline);
@@ -264,7 +266,8 @@ impl Board {
     }
 }
 
-/// Tells something, unless it does not hold any more. Under the desk's lock, so that nothing older comes behind it.
+/// Tells something, unless it does not hold any more. Under the desk's lock, so that nothing older
+/// comes behind it.
 pub(super) fn tell_what_holds<'a>(
     desk: &Desk,
     what: impl FnOnce(&DeskState) -> Option<(Vec<Arc<dyn FrameSink>>, ServerFrame<'a>)>,

@@ -1,6 +1,8 @@
-//! The life of a conversation after its beginning: its end and second beginning, its labels, and the drafts of agents.
+//! The life of a conversation after its beginning: its end and second beginning, its labels, and
+//! the drafts of agents.
 //!
-//! Not here: how it begins (`open`, `create`), who gets it (`assignment`), what is said in it (`speak`).
+//! Not here: how it begins (`open`, `create`), who gets it (`assignment`), what is said in it
+//! (`speak`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,13 +48,14 @@ pub(crate) struct Conversations {
     pub(super) events: Arc<EventMessages>,
     pub(super) board: Arc<Board>,
     pub(super) assignment: Arc<Assignment>,
-    /// What looks at the store before it changes something, such as a conversation's beginning and end,
-    /// happens one at a time for each id, by a share of it.
+    /// What looks at the store before it changes something, such as a conversation's beginning and
+    /// end, happens one at a time for each id, by a share of it.
     pub(super) id_locks: IdLocks,
     pub(super) openings: AddressLimit,
     /// Conversations that one visitor may have open.
     pub(super) per_visitor_max: usize,
-    /// Milliseconds without a word and with nobody there after which a conversation is closed. None: never.
+    /// Milliseconds without a word and with nobody there after which a conversation is closed.
+    /// None: never.
     pub(super) abandoned_ms: Option<u64>,
 }
 
@@ -72,7 +75,8 @@ impl Conversations {
         let desk = self.desks.get(tenant).await?;
         let _id_lock = self.id_lock(conversation.as_bytes()).await;
         self.desks.may_move(&desk, who, conversation, true).await?;
-        // Closed already: asking twice is asking once. One whose closing is not written yet still has a header.
+        // Closed already: asking twice is asking once. One whose closing is not written yet still
+        // has a header.
         let live = |header: &Header| header.row.state != ConversationState::Closed;
         if !desk.state.lock().headers.get(&conversation).is_some_and(|header| live(header)) {
             return Ok(());

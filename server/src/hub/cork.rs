@@ -1,9 +1,9 @@
 //! One write for whatever comes together: what one read of a connection says, and what one tick of
 //! the event loop does.
 //!
-//! What several frames of one read append to an outbox is written once, when the last of them was heard
-//! ([`one_read`]), and so are the acks of what was stored together ([`one_batch`]): in a large room a burst costs as many
-//! writes as a single message.
+//! What several frames of one read append to an outbox is written once, when the last of them was
+//! heard ([`one_read`]), and so are the acks of what was stored together ([`one_batch`]): in a
+//! large room a burst costs as many writes as a single message.
 //!
 //! Where one thread serves everyone, the first message of a tick is written at once. What further
 //! ones append is written after all tasks that are ready now, and not within each: then the writes
@@ -14,8 +14,8 @@
 //! An ack that is there within the tick of its message, since nothing was to be synced, is written
 //! after the deliveries of the tick: nobody's message waits for somebody's ack.
 //!
-//! Everywhere else a flush is a write. Lives here the list of what waits. Not here: what an outbox has. Called by
-//! `speak`, and by the gateway around a read; started by the assembly.
+//! Everywhere else a flush is a write. Lives here the list of what waits. Not here: what an outbox
+//! has. Called by `speak`, and by the gateway around a read; started by the assembly.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A conversation that a program or an agent begins for a visitor: over REST, with its first message.
+//! A conversation that a program or an agent begins for a visitor: over REST, with its first
+//! message.
 //!
 //! Lives here: what differs from a visitor's own beginning (`open`): the first message has its
 //! sequence number before anybody can look, and all of it is stored as one batch. Not here: who may
@@ -59,8 +60,8 @@ impl Conversations {
     /// Returns the message's sequence number.
     ///
     /// # Errors
-    /// If the site or the visitor is not there, the form lacks what the site requires, a limit is reached, or the store
-    /// cannot take it; then nothing has happened.
+    /// If the site or the visitor is not there, the form lacks what the site requires, a limit is
+    /// reached, or the store cannot take it; then nothing has happened.
     pub(crate) async fn create(
         &self,
         tenant: TenantId,

@@ -1,4 +1,5 @@
-//! One Organization's desk: its queue, its live conversations' headers, its agents and who is connected.
+//! One Organization's desk: its queue, its live conversations' headers, its agents and who is
+//! connected.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub(super) struct Desk {
 #[derive(Debug)]
 pub(super) struct DeskState {
     pub(super) routing: Routing,
-    /// Everything that is not closed, and what was closed while someone looked at it.
-    /// Each in a box of its own: the map has room for twice as many as it holds, and moves them when it grows.
+    /// Everything that is not closed, and what was closed while someone looked at it. Each in a box
+    /// of its own: the map has room for twice as many as it holds, and moves them when it grows.
     pub(super) headers: HashMap<ConversationId, Box<Header>, RandomState>,
     pub(super) agents: BTreeMap<AgentId, Seat>,
     /// Visitors with a connection, or whose grace runs.
@@ -174,7 +175,8 @@ impl DeskState {
         self.headers.insert(conversation, Box::new(header));
     }
 
-    /// Changes what a conversation shows beside its standing: the next version. `false`: it is not here.
+    /// Changes what a conversation shows beside its standing: the next version. `false`: it is not
+    /// here.
     pub(super) fn amend(
         &mut self,
         conversation: ConversationId,
@@ -242,8 +244,8 @@ impl DeskState {
         }
     }
 
-    /// Lets go of what people said about themselves where its key may be destroyed: a conversation that
-    /// nobody closes would keep it in memory beyond its time.
+    /// Lets go of what people said about themselves where its key may be destroyed: a conversation
+    /// that nobody closes would keep it in memory beyond its time.
     pub(super) fn forget(&mut self, dead: &dyn Fn(SiteId, RetentionClass, Day) -> bool) {
         for header in self.headers.values_mut() {
             if let Some(newest) = &mut header.newest {

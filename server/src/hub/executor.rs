@@ -1,8 +1,9 @@
 //! Carries out what the sequencer says of this node's messages: a number, delivery, storage, ack.
 //!
-//! A message waits here between the question for its number and the moment at which the bus tells it to every node, this
-//! one as well: delivery follows the bus's order. Lives here: carrying commands out. Not here: the rules (`sequencer`),
-//! in which order the messages of a conversation ask (`lane`), who may say something (`speak`).
+//! A message waits here between the question for its number and the moment at which the bus tells
+//! it to every node, this one as well: delivery follows the bus's order. Lives here: carrying
+//! commands out. Not here: the rules (`sequencer`), in which order the messages of a conversation
+//! ask (`lane`), who may say something (`speak`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -155,8 +156,8 @@ impl Executor {
         }
     }
 
-    /// Tells the sequencer of a message what happened to it. A room that was dropped meanwhile is looked up again, and the
-    /// message is new to it.
+    /// Tells the sequencer of a message what happened to it. A room that was dropped meanwhile is
+    /// looked up again, and the message is new to it.
     async fn inform(&self, pending: &mut PendingWrite, mut input: Input) -> Result<Next, Reject> {
         let (from, today) = (pending.from, self.times.today());
         loop {
@@ -182,7 +183,8 @@ impl Executor {
         }
     }
 
-    /// It has its number and was appended for everyone here: writes to the sockets, hands it to the store.
+    /// It has its number and was appended for everyone here: writes to the sockets, hands it to the
+    /// store.
     pub(super) fn published<A: FnOnce(Result<Answered, Reject>) + Send + 'static>(
         self: &Arc<Self>,
         pending: PendingWrite<A>,
@@ -234,8 +236,8 @@ impl Executor {
         }
     }
 
-    /// Waits until the store knows that the numbering came so far, and has done what was before that. Meanwhile the slot
-    /// is free; another one comes back.
+    /// Waits until the store knows that the numbering came so far, and has done what was before
+    /// that. Meanwhile the slot is free; another one comes back.
     async fn write_floor_of(
         &self,
         slot: Box<dyn WriteSlot>,
@@ -328,8 +330,8 @@ impl Executor {
         );
     }
 
-    /// The store has a message: where it is shown otherwise in its room, that is set right. A room that was dropped meanwhile
-    /// had nothing left to store.
+    /// The store has a message: where it is shown otherwise in its room, that is set right. A room
+    /// that was dropped meanwhile had nothing left to store.
     fn set_right(&self, room: &RoomHandle, input: Input) {
         let told = room.handle(input, |live, command| {
             if !matches!(command, Command::Settle { .. }) {
@@ -436,7 +438,8 @@ impl Executor {
         self.take_number(pending, input)
     }
 
-    /// The bus answered for a message of this node: it is published and stored, unless its number is another's by now.
+    /// The bus answered for a message of this node: it is published and stored, unless its number
+    /// is another's by now.
     fn take_number(
         self: &Arc<Self>,
         pending: PendingWrite,
@@ -476,8 +479,8 @@ impl Executor {
         }
     }
 
-    /// A number that nobody here waits for: unless the message is here, its author was told that it has none, and the other
-    /// nodes show it.
+    /// A number that nobody here waits for: unless the message is here, its author was told that it
+    /// has none, and the other nodes show it.
     fn void_unawaited(&self, sequenced: &Sequenced) {
         let envelope = sequenced.envelope();
         let is_here = |live: &mut LiveRoom| live.sequencer().find(envelope.message()).is_some();

@@ -22,10 +22,12 @@ pub type PageNumber = u16;
 pub trait FrameSink: Send + Sync + std::fmt::Debug {
     /// Which connection it is.
     fn connection(&self) -> ConnectionId;
-    /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes. Whether it is
-    /// to be flushed: what a slow reader's socket has no room for is written once it has.
+    /// Appends a frame that must arrive; a full outbox closes the connection, which then resumes.
+    /// Whether it is to be flushed: what a slow reader's socket has no room for is written once it
+    /// has.
     fn append(&self, frame: &EncodedFrame<'_>) -> bool;
-    /// The same for a caller who flushes whatever is to be flushed: until they have, others are told that they need not.
+    /// The same for a caller who flushes whatever is to be flushed: until they have, others are
+    /// told that they need not.
     fn append_to_flush(&self, frame: &EncodedFrame<'_>) -> bool {
         self.append(frame)
     }
@@ -100,8 +102,8 @@ impl Recipients {
     }
 }
 
-/// Appends a message to everyone who hears it, but for the connection that it came from. Returns those that are to be
-/// flushed: a slow reader costs no more than the appending.
+/// Appends a message to everyone who hears it, but for the connection that it came from. Returns
+/// those that are to be flushed: a slow reader costs no more than the appending.
 pub fn deliver(
     live: &LiveRoom,
     sequenced: &Sequenced,

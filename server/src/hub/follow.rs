@@ -1,7 +1,8 @@
 //! Changes of what is set up: stored, and followed by what is held in memory of it.
 //!
-//! Lives here: the one place from which such a change is told, on this node and, by the feed, on another. Not here: what a
-//! change is (`store/record`), what the parts do with it (`presence`, `assignment`).
+//! Lives here: the one place from which such a change is told, on this node and, by the feed, on
+//! another. Not here: what a change is (`store/record`), what the parts do with it (`presence`,
+//! `assignment`).
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! What is held here about people, and how it is let go of: crypto-shredding reaches rows, not copies in memory.
+//! What is held here about people, and how it is let go of: crypto-shredding reaches rows, not
+//! copies in memory.
 //!
-//! Lives here: the list of those places, beside the inventory. Not here: keys (`keys`), rows (`store`), what is over by
-//! its day (`upkeep`). Called by whoever destroys a key.
+//! Lives here: the list of those places, beside the inventory. Not here: keys (`keys`), rows
+//! (`store`), what is over by its day (`upkeep`). Called by whoever destroys a key.
 
 use protocol::ids::TenantId;
 use protocol::personal::Personal;

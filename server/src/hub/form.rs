@@ -58,7 +58,8 @@ impl Masked {
     }
 }
 
-/// The form as it is kept: what the site requires must be there, what it does not ask for is left out.
+/// The form as it is kept: what the site requires must be there, what it does not ask for is left
+/// out.
 pub(super) fn checked_form(
     site: &Site,
     mut answers: Vec<(String, Personal<String>)>,
@@ -85,8 +86,8 @@ async fn masked_answer(site: &Arc<Site>, given: &str) -> Result<Personal<String>
     site.mask(move |site| field("form", &given, ANSWER_BYTES_MAX, site.redactor()?)).await
 }
 
-/// A page's address without its query, where it has one of the web, and its title. Refused only where the site's masks
-/// cannot be used.
+/// A page's address without its query, where it has one of the web, and its title. Refused only
+/// where the site's masks cannot be used.
 pub(super) async fn checked_page(
     site: &Arc<Site>,
     page: &PageView,

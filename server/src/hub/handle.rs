@@ -49,7 +49,8 @@ impl RoomHandle {
         Ok(then(&mut room, command))
     }
 
-    /// Until what comes back is dropped, memory keeps what it has, so that what is read in the store joins it.
+    /// Until what comes back is dropped, memory keeps what it has, so that what is read in the
+    /// store joins it.
     pub(super) fn hold(&self) -> Held {
         // A room that was dropped is looked up again, and held then.
         self.with(|room| room.sequencer_mut().hold()).unwrap_or_default();

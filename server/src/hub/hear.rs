@@ -1,7 +1,8 @@
 //! Several nodes: what the others say, and what was missed of it.
 //!
-//! What the bus may lose, the store has. Lives here: listening. Not here: its rules (`sequencer::hearing`), what is heard
-//! of a live room and read for it (`rooms`), of this node's own messages (`executor`).
+//! What the bus may lose, the store has. Lives here: listening. Not here: its rules
+//! (`sequencer::hearing`), what is heard of a live room and read for it (`rooms`), of this node's
+//! own messages (`executor`).
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
-//! A self-audit: of the messages that were acked a sample is remembered, and read back from the store some minutes
-//! later. One that is not there, or is another, was lost: that is the one thing this server promises not to do.
+//! A self-audit: of the messages that were acked a sample is remembered, and read back from the
+//! store some minutes later. One that is not there, or is another, was lost: that is the one thing
+//! this server promises not to do.
 //!
-//! Lives here: which messages are remembered, and what a look at one says. Not here: what was said, of which only a
-//! fingerprint is kept. What retention or an erasure took in between was not lost.
+//! Lives here: which messages are remembered, and what a look at one says. Not here: what was said,
+//! of which only a fingerprint is kept. What retention or an erasure took in between was not lost.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
@@ -27,8 +28,8 @@ use crate::store::Store;
 /// Between two passes. In each one more message is remembered: the next that is acked.
 const PASS_EVERY: Duration = Duration::from_secs(1);
 
-/// How old a message is when it is read back: by then it has gone its whole way on disk, from the journal into the
-/// database.
+/// How old a message is when it is read back: by then it has gone its whole way on disk, from the
+/// journal into the database.
 const AGE: Duration = Duration::from_secs(600);
 
 /// When one is looked for again that could not be read.

@@ -1,7 +1,7 @@
 //! A label gets another name, or is no more: every conversation that has it shows it, live or not.
 //!
-//! Lives here: the walk over those conversations, a page at a time. Not here: the labels themselves (`store`), who may
-//! change them (`api`). Called by `live`.
+//! Lives here: the walk over those conversations, a page at a time. Not here: the labels themselves
+//! (`store`), who may change them (`api`). Called by `live`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ use crate::store::{ConversationFilter, ConversationSearch, SearchOrder, Write};
 const LABELLED_PAGE: u16 = 100;
 
 impl Conversations {
-    /// Raises the version of every conversation with this label, and takes the label off where it is `gone`. Done again,
-    /// it goes on where it stopped.
+    /// Raises the version of every conversation with this label, and takes the label off where it
+    /// is `gone`. Done again, it goes on where it stopped.
     ///
     /// # Errors
     /// If the store cannot do that now: some may be changed and others not.

@@ -1,8 +1,8 @@
-//! Runs the lanes: while a number takes a round trip, the messages of a conversation are sequenced and stored one after
-//! the other.
+//! Runs the lanes: while a number takes a round trip, the messages of a conversation are sequenced
+//! and stored one after the other.
 //!
-//! Lives here: the task of each lane. Not here: the rules of a lane (`sequencer::lane`), the question for a number
-//! (`executor`), the way of one message (`speak`).
+//! Lives here: the task of each lane. Not here: the rules of a lane (`sequencer::lane`), the
+//! question for a number (`executor`), the way of one message (`speak`).
 
 use std::sync::Arc;
 
@@ -63,8 +63,8 @@ impl Lanes {
         }
     }
 
-    /// Gives an envelope its number, delivers it, and hands it to the store. Where its number takes a round trip it waits in
-    /// its lane, and nobody waits here.
+    /// Gives an envelope its number, delivers it, and hands it to the store. Where its number takes
+    /// a round trip it waits in its lane, and nobody waits here.
     pub(super) async fn sequence(
         self: &Arc<Self>,
         room: RoomHandle,
@@ -100,8 +100,8 @@ impl Lanes {
         Ok(())
     }
 
-    /// Until nothing waits in it. What comes next waits for the disk: no sooner is it known whether the number is this
-    /// message's.
+    /// Until nothing waits in it. What comes next waits for the disk: no sooner is it known whether
+    /// the number is this message's.
     async fn run(self: Arc<Self>, conversation: ConversationId) {
         let mut ends = LaneEnds { lanes: &self, conversation, is_empty: false };
         loop {

@@ -1,7 +1,9 @@
-//! What a conversation's card shows of what was said in it: how far it has come, who has seen what, the newest words.
+//! What a conversation's card shows of what was said in it: how far it has come, who has seen what,
+//! the newest words.
 //!
-//! A live room knows; a conversation whose room was dropped keeps it in its header, so that a list loads no room.
-//! What may be shown of it is judged when it is shown. Not here: the header (`desk`), who asks (`board`).
+//! A live room knows; a conversation whose room was dropped keeps it in its header, so that a list
+//! loads no room. What may be shown of it is judged when it is shown. Not here: the header
+//! (`desk`), who asks (`board`).
 
 use std::sync::Arc;
 

@@ -46,8 +46,8 @@ pub struct Opening<'a> {
 }
 
 impl Conversations {
-    /// Begins a conversation: the visitor's row and the header are on disk when this returns. The same
-    /// id again is the same conversation; another visitor's is not found.
+    /// Begins a conversation: the visitor's row and the header are on disk when this returns. The
+    /// same id again is the same conversation; another visitor's is not found.
     ///
     /// # Errors
     /// If the form lacks what the site requires, a limit is reached, or the store cannot take it.
@@ -104,8 +104,9 @@ impl Conversations {
         self.assignment.route(&desk, Input::Opened { conversation, site }).await
     }
 
-    /// In what an opening differs from the one that began this conversation; in nothing, if it is the same that comes
-    /// again. The page and the language are those of the moment and may be others.
+    /// In what an opening differs from the one that began this conversation; in nothing, if it is
+    /// the same that comes again. The page and the language are those of the moment and may be
+    /// others.
     fn differs(
         &self,
         site: &Site,
@@ -158,7 +159,8 @@ impl Conversations {
         Ok(())
     }
 
-    /// Takes a new conversation's header in. The visitor's other conversations show what they said about themselves.
+    /// Takes a new conversation's header in. The visitor's other conversations show what they said
+    /// about themselves.
     pub(super) async fn take_header(
         &self,
         desk: &Desk,
@@ -193,8 +195,8 @@ impl Conversations {
         let locale = locale(opening.locale);
         let visitor_row = match known {
             Some(mut row) => {
-                // What may no longer be shown is not taken over: sealed anew by today's day it would
-                // live a second time.
+                // What may no longer be shown is not taken over: sealed anew by today's day it
+                // would live a second time.
                 let shown = self.sites.shown();
                 row.name = answer("name").or_else(|| shown.contact(&row, row.name.clone()));
                 row.email = answer("email").or_else(|| shown.contact(&row, row.email.clone()));

@@ -1,7 +1,8 @@
-//! The origins of the pages that are connected: when an admin takes one off a site's list, its connections end.
+//! The origins of the pages that are connected: when an admin takes one off a site's list, its
+//! connections end.
 //!
-//! Lives here: each origin once, under a number, of which a connection keeps two bytes. Not here: who may connect
-//! (`gateway`), how origins compare (`origin`).
+//! Lives here: each origin once, under a number, of which a connection keeps two bytes. Not here:
+//! who may connect (`gateway`), how origins compare (`origin`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use parking_lot::RwLock;
 
 use super::fanout::PageNumber;
 
-/// Origins that are known by a number. A page of a further one is asked to come back when the list changes.
+/// Origins that are known by a number. A page of a further one is asked to come back when the list
+/// changes.
 const NUMBERED_MAX: usize = 16_384;
 
 /// The origins that were let in since the start.

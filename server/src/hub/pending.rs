@@ -1,4 +1,5 @@
-//! A message on its way to its number: what is needed to store it and to answer for it, and what becomes of it.
+//! A message on its way to its number: what is needed to store it and to answer for it, and what
+//! becomes of it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,7 +51,8 @@ pub(super) struct Asked {
 
 /// Where a number takes a round trip.
 pub(super) struct ByBus {
-    /// Told instead of the answer where another message was stored under the number that this one had.
+    /// Told instead of the answer where another message was stored under the number that this one
+    /// had.
     pub(super) renumbered: oneshot::Sender<Arc<Sequenced>>,
     /// Its number was not asked for before.
     pub(super) since: Instant,
@@ -76,7 +78,8 @@ pub(super) struct Published {
     pub(super) gap: Option<Gap>,
 }
 
-/// A message that is on disk otherwise than it was shown here: it was appended for everyone as it is stored.
+/// A message that is on disk otherwise than it was shown here: it was appended for everyone as it
+/// is stored.
 pub(super) struct SetRight {
     pub(super) acked: Acked,
     pub(super) sequenced: Arc<Sequenced>,
@@ -117,7 +120,8 @@ pub(super) fn fan_out(
     Next::Published(Published { sequenced, delivered, gap })
 }
 
-/// Under the room's lock: what the store has otherwise than it is shown goes to everyone here. Any other command comes back.
+/// Under the room's lock: what the store has otherwise than it is shown goes to everyone here. Any
+/// other command comes back.
 pub(super) fn set_right(
     live: &LiveRoom,
     command: Command,

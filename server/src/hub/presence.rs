@@ -1,8 +1,8 @@
 //! Who is connected: agents and visitors, on which pages they stand, and when they are gone. This
 //! is presence: a fact, where availability is a choice.
 //!
-//! Not here: sockets (`gateway`), who is in a conversation (`attend`), what an agent's coming and going means for what
-//! they have (`routing`).
+//! Not here: sockets (`gateway`), who is in a conversation (`attend`), what an agent's coming and
+//! going means for what they have (`routing`).
 
 use std::sync::Arc;
 
@@ -201,8 +201,8 @@ impl Presence {
         }
     }
 
-    /// Ends the connections of pages that the site does not list any more. A page whose origin is not known by a number
-    /// is asked to come back, and is judged then.
+    /// Ends the connections of pages that the site does not list any more. A page whose origin is
+    /// not known by a number is asked to come back, and is judged then.
     fn close_pages_not_listed(&self, row: &SiteRow) {
         let Some(desk) = self.desks.live(row.tenant) else { return };
         let sinks: Vec<_> = {

@@ -1,7 +1,8 @@
-//! Which pages wanted to embed a site's widget and may not: told to the site's admins, who mostly forgot one.
+//! Which pages wanted to embed a site's widget and may not: told to the site's admins, who mostly
+//! forgot one.
 //!
-//! Lives here: the newest few of each site, in memory, until they are allowed or the server ends. An origin is an
-//! address of the web, and says nothing of who was there.
+//! Lives here: the newest few of each site, in memory, until they are allowed or the server ends.
+//! An origin is an address of the web, and says nothing of who was there.
 
 use parking_lot::Mutex;
 use protocol::ids::SiteId;
@@ -11,8 +12,8 @@ use crate::origin::{allowed_origin, page_origin, parse_origin};
 use crate::recent::Recent;
 use crate::store::SiteRow;
 
-/// Origins that are remembered of one site; a further one takes the place of the oldest. Any program can claim to be a page, so
-/// this is a bound and not a guess.
+/// Origins that are remembered of one site; a further one takes the place of the oldest. Any
+/// program can claim to be a page, so this is a bound and not a guess.
 const ORIGINS_MAX: usize = 8;
 
 /// Half of the sites that are remembered.

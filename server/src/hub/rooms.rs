@@ -1,7 +1,8 @@
 //! The live rooms: looked up at join and leave; whoever holds a handle never looks here again.
 //!
-//! Lives here: loading a room, following its conversation on the bus while it is read, what other nodes say of what is
-//! live. Not here: this node's own messages (`executor`), what a dropped room leaves behind (`desks`).
+//! Lives here: loading a room, following its conversation on the bus while it is read, what other
+//! nodes say of what is live. Not here: this node's own messages (`executor`), what a dropped room
+//! leaves behind (`desks`).
 
 mod missed;
 
@@ -27,8 +28,8 @@ use crate::room::Room;
 use crate::sequencer::{Command, Hearing, Input, TAIL_MAX};
 use crate::store::{Store, StoreError};
 
-/// All live rooms. A cell that is empty is being loaded by one task, for which the others wait, so that
-/// no room begins with what the store had before another room's last write.
+/// All live rooms. A cell that is empty is being loaded by one task, for which the others wait, so
+/// that no room begins with what the store had before another room's last write.
 #[derive(Debug)]
 pub(super) struct Rooms {
     store: Arc<dyn Store>,

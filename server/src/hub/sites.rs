@@ -1,4 +1,5 @@
-//! The sites that are known here, what may be shown of their conversations, and which pages they refused.
+//! The sites that are known here, what may be shown of their conversations, and which pages they
+//! refused.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ pub(crate) struct Sites {
     refused: RefusedOrigins,
 }
 
-/// What may still be shown, today, of what people said about themselves. A site that is not known here
-/// shows nothing: what cannot be judged is hidden.
+/// What may still be shown, today, of what people said about themselves. A site that is not known
+/// here shows nothing: what cannot be judged is hidden.
 pub(super) struct Shown<'h> {
     today: Day,
     sites: &'h DashMap<SiteId, Arc<Site>, RandomState>,

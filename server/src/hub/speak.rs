@@ -1,7 +1,8 @@
 //! The ways in of a message: whether it may be said, ingestion, and what its author hears of its
 //! outcome.
 //!
-//! Not here: its number, delivery and storage (`executor`), the rules about data (`privacy::ingest`).
+//! Not here: its number, delivery and storage (`executor`), the rules about data
+//! (`privacy::ingest`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -248,7 +249,8 @@ pub(super) async fn take_in(
     site.mask(work).await
 }
 
-/// Ends the trace of a message, if it has one. What the server could not do is a failure; what it refuses is none.
+/// Ends the trace of a message, if it has one. What the server could not do is a failure; what it
+/// refuses is none.
 fn end_trace(
     trace: Option<&Arc<Trace>>,
     who: Who,
@@ -267,8 +269,8 @@ fn end_trace(
 }
 
 /// Whether someone may say this here: a visitor in their own, an agent in what they have; notes are
-/// open to every agent, and a program says what it likes. The inner refusal is for what is new: what was said while it
-/// was allowed is acked all the same.
+/// open to every agent, and a program says what it likes. The inner refusal is for what is new:
+/// what was said while it was allowed is acked all the same.
 fn permit(
     who: Actor,
     new_message: &NewMessage<'_>,

@@ -25,8 +25,8 @@ pub enum Who {
     Agent { agent: AgentId, session: SessionId },
 }
 
-/// The principal of an act, as the hub needs to know it: someone who may be at a connection, or a program. The
-/// Organization stands beside it.
+/// The principal of an act, as the hub needs to know it: someone who may be at a connection, or a
+/// program. The Organization stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// As [`Who::Visitor`].

@@ -211,8 +211,8 @@ pub(super) fn closer(who: Actor) -> Closed {
     }
 }
 
-/// Counts the waits that end and the conversations that get an agent by these effects, before they are written into
-/// the headers.
+/// Counts the waits that end and the conversations that get an agent by these effects, before they
+/// are written into the headers.
 pub(super) fn assigned(
     metrics: &Metrics,
     state: &DeskState,

@@ -93,8 +93,9 @@ impl Sealer for Failing {
         self.keys.destroy_subject(tenant, subject)
     }
 
-    /// A batch for which a test has plans must not pass by the journal, which needs no keys prepared: other keys than
-    /// the writer remembers are the database's affair. Where chance has a part, every other batch.
+    /// A batch for which a test has plans must not pass by the journal, which needs no keys
+    /// prepared: other keys than the writer remembers are the database's affair. Where chance has a
+    /// part, every other batch.
     fn generation(&self) -> u64 {
         let planned = self.next.load(Ordering::SeqCst) || self.shut.load(Ordering::SeqCst);
         let chance = self.one_in.load(Ordering::SeqCst) > 0

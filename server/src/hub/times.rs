@@ -1,8 +1,8 @@
 //! What time it is: for deadlines, for records, and for what may still be read.
 //!
-//! Lives here: the clock and the high-water mark, the latest trusted time that was persisted, so that nothing that
-//! expired comes back when the clock does. Not here: who raises the mark (`sweep`), how a clock is judged
-//! (`privacy::sweep`).
+//! Lives here: the clock and the high-water mark, the latest trusted time that was persisted, so
+//! that nothing that expired comes back when the clock does. Not here: who raises the mark
+//! (`sweep`), how a clock is judged (`privacy::sweep`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,8 +56,8 @@ impl Times {
         self.at(self.clock.instant()).0
     }
 
-    /// The time that a record gets, and the day by which reads judge, at a moment that was just now: a message needs
-    /// both, and each look at a clock or a lock is one for every message.
+    /// The time that a record gets, and the day by which reads judge, at a moment that was just
+    /// now: a message needs both, and each look at a clock or a lock is one for every message.
     pub(super) fn at(&self, at: Instant) -> (UnixMillis, Day) {
         let HighWater { mark, read_at, .. } = *self.high_water.lock();
         let (passed, now) = (at.saturating_duration_since(read_at).as_millis(), self.now());
@@ -74,8 +74,8 @@ impl Times {
         }
     }
 
-    /// The mark that a start found, judged as the sweep's first round judges it a moment later: what is said until
-    /// that round's mark is read must not be dated before it.
+    /// The mark that a start found, judged as the sweep's first round judges it a moment later:
+    /// what is said until that round's mark is read must not be dated before it.
     pub(super) fn first_marked(&self, stored: UnixMillis) {
         let known = Some(stored).filter(|stored| stored.0 > 0);
         let mark = match judge_at_start(known, self.now(), self.clock.synced()) {

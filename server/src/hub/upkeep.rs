@@ -136,7 +136,8 @@ impl Hub {
             {
                 slot.write(writes, Box::new(|_| {}));
             }
-            // Somebody who was never in it may have loaded it, such as a program that says something.
+            // Somebody who was never in it may have loaded it, such as a program that says
+            // something.
             if is_idle {
                 self.desks.drop_if_idle(conversation);
             }

@@ -91,11 +91,12 @@ impl Sum {
     }
 }
 
-/// Nonces that one question to the system brings: it costs more than the sealing of a short message, and
-/// hardly more for many.
+/// Nonces that one question to the system brings: it costs more than the sealing of a short
+/// message, and hardly more for many.
 const NONCES: usize = 64;
 
-/// Random bytes for nonces, each handed out once. They need not be secret, so they may lie in memory.
+/// Random bytes for nonces, each handed out once. They need not be secret, so they may lie in
+/// memory.
 struct Nonces {
     bytes: [u8; NONCES * NONCE_LEN],
     left: usize,

@@ -38,8 +38,8 @@ const BIND: &str =
 /// Where a file says that it has a log: 2 for yes and 1 for no.
 const LOG_BYTES: std::ops::Range<usize> = 18..20;
 const FIND_ROOT: &[u8] = b"find root";
-/// Bytes of the file up to which a start opens every key in it; of a larger one `livehelp check` does, and a key that does
-/// not open shows where it is used.
+/// Bytes of the file up to which a start opens every key in it; of a larger one `livehelp check`
+/// does, and a key that does not open shows where it is used.
 const CHECK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bytes that must be free for keys to be made.
 const ROOM_BYTES_MIN: u64 = 64 * 1024;
@@ -314,8 +314,8 @@ impl KeyFile {
         Ok(generation)
     }
 
-    /// Whether the folder can be used now as a start would use it: its files are the ones that are open, and the master
-    /// key opens them. With `write`, whether it takes something.
+    /// Whether the folder can be used now as a start would use it: its files are the ones that are
+    /// open, and the master key opens them. With `write`, whether it takes something.
     pub(super) fn probe(&self, write: bool) -> Result<(), KeysError> {
         if self.inode.is_none() {
             return Ok(());
@@ -387,7 +387,8 @@ impl KeyFile {
         let next = next_master_path(folder);
         file.find_root = match unwrap(&file.master, FIND_ROOT, &wrapped) {
             Ok(find_root) => find_root,
-            // A rotation was cut off: the keys are wrapped anew, and the new master has not its name yet.
+            // A rotation was cut off: the keys are wrapped anew, and the new master has not its
+            // name yet.
             Err(_) if next.try_exists().map_err(io_error("look at", &next))? => {
                 check_mode(&next, false)?;
                 file.master = ValueKey::new(&read_master(&next)?);

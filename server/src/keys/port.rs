@@ -1,7 +1,8 @@
 //! The port to where keys lie: a file of this machine now, a store that nodes share later.
 //!
-//! Lives here: what every such place must do. Not here: how a key seals (`cipher`), the file (`file`), what remembers
-//! unwrapped keys and derives from them (`keys`, which implements `privacy::seal::Sealer`).
+//! Lives here: what every such place must do. Not here: how a key seals (`cipher`), the file
+//! (`file`), what remembers unwrapped keys and derives from them (`keys`, which implements
+//! `privacy::seal::Sealer`).
 
 use protocol::ids::TenantId;
 
@@ -16,8 +17,8 @@ pub(super) enum Stored {
     None,
 }
 
-/// Where the keys of buckets and subjects lie, wrapped. Whatever changes is synced when it returns, and raises the
-/// generation, which it returns.
+/// Where the keys of buckets and subjects lie, wrapped. Whatever changes is synced when it returns,
+/// and raises the generation, which it returns.
 pub(super) trait WrappedKeys: Send {
     /// Number of the newest change.
     fn generation(&self) -> Result<u64, KeysError>;

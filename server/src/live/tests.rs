@@ -1,5 +1,5 @@
-//! Every route that changes something, with a client that hangs up at each point of it: the act is whole, stored and
-//! in force, or was never there.
+//! Every route that changes something, with a client that hangs up at each point of it: the act is
+//! whole, stored and in force, or was never there.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -487,7 +487,8 @@ impl Ask {
     }
 }
 
-/// Every route that may change something: listener, method, path, and whether it takes an `Idempotency-Key`.
+/// Every route that may change something: listener, method, path, and whether it takes an
+/// `Idempotency-Key`.
 fn routes() -> Vec<(Listener, String, String, bool)> {
     let mut routes = Vec::new();
     let documents = [(Listener::Public, openapi()), (Listener::Admin, openapi_admin())];
@@ -921,7 +922,8 @@ async fn a_created_conversation_is_like_one_that_a_visitor_opens() {
         let heard = world.agent_sinks[2].1.heard.lock().clone();
         let offer = format!("an offer of {}", made["conversation_id"].as_str().unwrap());
         assert!(heard.contains(&offer), "{heard:?}");
-        // The same visitor again, by id: who they are is known, and the words are the program's own.
+        // The same visitor again, by id: who they are is known, and the words are the program's
+        // own.
         let visitor = &made["visitor"]["visitor_id"];
         let own = json!({ "visitor_id": visitor, "message": { "text": "News", "author": "me" } });
         let (status, again) = world.program("POST", path, false, new(json!({}), own)).await;
@@ -1003,8 +1005,8 @@ async fn a_labels_new_name_and_its_end_raise_every_version() {
     }
 }
 
-/// What of a conversation moves with what is said and read in it: `seq_last`, `marks` and `updated_at` order that, and
-/// a version would be another with each message.
+/// What of a conversation moves with what is said and read in it: `seq_last`, `marks` and
+/// `updated_at` order that, and a version would be another with each message.
 const OF_WHAT_IS_SAID: [&str; 8] = [
     "seq_last",
     "preview",

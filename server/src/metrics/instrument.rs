@@ -205,7 +205,8 @@ impl Unit for Long {
     ];
 }
 
-/// Answers to requests, of which there is one family for each route: fewer bounds than for [`Seconds`].
+/// Answers to requests, of which there is one family for each route: fewer bounds than for
+/// [`Seconds`].
 #[derive(Debug)]
 pub(super) struct Answers;
 impl Unit for Answers {

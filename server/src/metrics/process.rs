@@ -1,7 +1,8 @@
-//! What this process has of the machine, by the names and words that all clients of Prometheus share.
+//! What this process has of the machine, by the names and words that all clients of Prometheus
+//! share.
 //!
-//! Lives here: reading `/proc`, as cheaply as a scrape of a full server needs it. Not here: what the server counts
-//! itself (`metrics`).
+//! Lives here: reading `/proc`, as cheaply as a scrape of a full server needs it. Not here: what
+//! the server counts itself (`metrics`).
 
 use std::fs;
 use std::sync::LazyLock;
@@ -15,8 +16,9 @@ const DESCRIPTORS: &str = "/proc/self/fd";
 /// Ticks of a second in `/proc`, on every Linux that Rust supports.
 const TICKS: f64 = 100.0;
 
-/// How many descriptors are open. Linux says it since 6.2; before, each entry has to be looked at, which takes some ten
-/// milliseconds where ten thousand people are connected: too long for a scrape.
+/// How many descriptors are open. Linux says it since 6.2; before, each entry has to be looked at,
+/// which takes some ten milliseconds where ten thousand people are connected: too long for a
+/// scrape.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
     /// As they were last counted; 0 before that, and where Linux says it.

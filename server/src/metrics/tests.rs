@@ -53,7 +53,8 @@ async fn every_label_value_is_there_at_0_before_anything_happens() {
     }
 }
 
-/// What the document says of a label's values: those that it lists, and all pairs of two labels, are there.
+/// What the document says of a label's values: those that it lists, and all pairs of two labels,
+/// are there.
 #[tokio::test]
 async fn every_label_value_that_the_document_lists_is_there_from_the_start() {
     let text = Metrics::new().render();

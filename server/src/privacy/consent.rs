@@ -1,7 +1,7 @@
 //! What a visitor was shown before they wrote: the notice first, then their words (CONS-02).
 //!
-//! Lives here: which opening may go on, and the name of the notice that is kept with it. Not here: the
-//! notice's words (a site's settings). Called by the hub before a conversation begins.
+//! Lives here: which opening may go on, and the name of the notice that is kept with it. Not here:
+//! the notice's words (a site's settings). Called by the hub before a conversation begins.
 
 use std::fmt;
 

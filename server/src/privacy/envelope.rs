@@ -39,7 +39,8 @@ pub struct Envelope {
     content: Content,
 }
 
-/// What [`Envelope::restore`] puts together again: the columns of a row or the fields of a bus payload.
+/// What [`Envelope::restore`] puts together again: the columns of a row or the fields of a bus
+/// payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
     pub tag: Tag,

@@ -1,4 +1,5 @@
-//! The read gate's permit: every door to a message, and to what people said about themselves, asks for one.
+//! The read gate's permit: every door to a message, and to what people said about themselves, asks
+//! for one.
 
 use protocol::message::Visibility;
 use protocol::retention::RetentionClass;
@@ -45,8 +46,8 @@ pub enum Reader {
     Agents,
 }
 
-/// What stands below the newest messages, told by the day on which its newest came: whether it can still be read is
-/// asked anew each time, for rooms live long. None: nothing.
+/// What stands below the newest messages, told by the day on which its newest came: whether it can
+/// still be read is asked anew each time, for rooms live long. None: nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Below {
     /// Of what visitors may see.
@@ -81,15 +82,16 @@ impl<'a> ReadGrant<'a> {
         self.door
     }
 
-    /// What was said about a person beside the messages, a name, a form, a page, a draft, if it may still
-    /// be shown. It is for the Organization's people; what came a moment ago has no such thing.
+    /// What was said about a person beside the messages, a name, a form, a page, a draft, if it may
+    /// still be shown. It is for the Organization's people; what came a moment ago has no such
+    /// thing.
     pub fn show<T>(&self, class: RetentionClass, day: Day, value: T) -> Option<T> {
         let timeline = self.timeline.filter(|_| self.reader == Reader::Agents)?;
         evaluate(timeline, class, day, self.today).visible.then_some(value)
     }
 
-    /// Whether someone of the Organization may be shown what stands under this tag: for the store, which counts a page's
-    /// lines. Who reads a line asks for the line itself.
+    /// Whether someone of the Organization may be shown what stands under this tag: for the store,
+    /// which counts a page's lines. Who reads a line asks for the line itself.
     pub(crate) fn counts(&self, tag: &Tag) -> bool {
         self.admits(tag, Visibility::Everyone).is_some()
     }

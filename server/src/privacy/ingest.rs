@@ -156,7 +156,8 @@ pub fn event(
     }))
 }
 
-/// Redacts and bounds a field that is not a message: a form's answer, a name, a page's title, a draft.
+/// Redacts and bounds a field that is not a message: a form's answer, a name, a page's title, a
+/// draft.
 ///
 /// # Errors
 /// If it is longer than `bytes_max`; the words name `field`, never the value.
@@ -178,8 +179,8 @@ pub fn field(
 }
 
 /// A browser's language as BCP 47 has it: language, script and region, and nothing else. Variants,
-/// extensions and private parts are dropped, for anything may stand in them; a text of another form is
-/// no language and gives the empty one. Bounded: 11 characters.
+/// extensions and private parts are dropped, for anything may stand in them; a text of another form
+/// is no language and gives the empty one. Bounded: 11 characters.
 pub fn locale(text: &str) -> String {
     let letters = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -205,8 +206,8 @@ pub fn locale(text: &str) -> String {
     kept
 }
 
-/// The same for what merely goes along with something else, such as a page's title: what is too long is cut, for
-/// nobody is to be refused for it.
+/// The same for what merely goes along with something else, such as a page's title: what is too
+/// long is cut, for nobody is to be refused for it.
 pub fn aside(text: &str, bytes_max: usize, redactor: &Redactor) -> Personal<String> {
     // Cut twice: half of a number would not be found, and nobody waits for what is dropped.
     let near = text.floor_char_boundary(bytes_max + NUMBER_BYTES_MAX);
@@ -215,8 +216,8 @@ pub fn aside(text: &str, bytes_max: usize, redactor: &Redactor) -> Personal<Stri
     Personal::new(kept)
 }
 
-/// A page's address without what a site may have put behind it: query, fragment, name and password. None for what is
-/// no page of the web, such as a file or a script: an agent may follow it.
+/// A page's address without what a site may have put behind it: query, fragment, name and password.
+/// None for what is no page of the web, such as a file or a script: an agent may follow it.
 pub fn page_url(url: &str, redactor: &Redactor) -> Option<Personal<String>> {
     // Nobody waits for what is dropped.
     let url =
@@ -239,15 +240,16 @@ pub fn page_url(url: &str, redactor: &Redactor) -> Option<Personal<String>> {
     if bare.chars().any(char::is_control) {
         return None;
     }
-    // A browser's address has nothing in it that is not seen; an agent's screen is not turned round by another's.
+    // A browser's address has nothing in it that is not seen; an agent's screen is not turned round
+    // by another's.
     let bare = visible::name(&bare);
     let within = bare.starts_with('/') && !bare.starts_with("//") && !bare.contains('\\');
     let leads = within || is_web_address(&bare, true);
     leads.then(|| aside(&bare, URL_BYTES_MAX, redactor))
 }
 
-/// What a visitor is typing, for the agent who may look on: redacted, and with no long number, since a
-/// half-typed card has no valid check digit. Never stored.
+/// What a visitor is typing, for the agent who may look on: redacted, and with no long number,
+/// since a half-typed card has no valid check digit. Never stored.
 ///
 /// # Errors
 /// If it is longer than a message may be.

@@ -1,5 +1,5 @@
-//! How long what is kept: plans, a site's timeline, and the one function that decides. The rules and
-//! their ids are in docs/privacy.md.
+//! How long what is kept: plans, a site's timeline, and the one function that decides. The rules
+//! and their ids are in docs/privacy.md.
 
 use std::fmt;
 
@@ -219,12 +219,14 @@ impl Plan {
     }
 }
 
-/// Decides about a record of `class` that came on `ingest_day`, as the timeline stands, on the day `today`.
+/// Decides about a record of `class` that came on `ingest_day`, as the timeline stands, on the day
+/// `today`.
 ///
-/// Each day begins with the plan and the state that the site then has; a change during a day counts from
-/// the next midnight UTC. A record dies on the first day, after the one on which it came, whose terms
-/// no longer keep it, and what died stays dead whatever comes later. For reading, `today` is the later of the wall clock
-/// and the persisted mark (CLK-08); for destruction it is the mark alone, see [`super::sweep`].
+/// Each day begins with the plan and the state that the site then has; a change during a day counts
+/// from the next midnight UTC. A record dies on the first day, after the one on which it came,
+/// whose terms no longer keep it, and what died stays dead whatever comes later. For reading,
+/// `today` is the later of the wall clock and the persisted mark (CLK-08); for destruction it is
+/// the mark alone, see [`super::sweep`].
 pub fn evaluate(
     timeline: &SiteTimeline,
     class: RetentionClass,

@@ -1,8 +1,8 @@
 //! Masks what must never be stored: card numbers, IBANs, and a site's own patterns.
 //!
-//! What is found is replaced by [`PLACEHOLDER`] before anything else sees the text; there is no way back.
-//! A number counts as a card with an issuer's prefix and length, a valid check digit, and groups that people
-//! write a card in, so that order numbers, phone numbers and times survive.
+//! What is found is replaced by [`PLACEHOLDER`] before anything else sees the text; there is no way
+//! back. A number counts as a card with an issuer's prefix and length, a valid check digit, and
+//! groups that people write a card in, so that order numbers, phone numbers and times survive.
 
 mod card;
 mod digits;
@@ -45,7 +45,8 @@ pub const PATTERN_BYTES_MAX: usize = 200;
 /// Bytes from which a text with numbers takes long.
 const LONG_BYTES: usize = 2_048;
 
-/// How often a text is looked through anew for what the marks in it have parted: each look may find one number only.
+/// How often a text is looked through anew for what the marks in it have parted: each look may find
+/// one number only.
 const LOOKS_MAX: usize = 8;
 
 /// Steps from which a text takes long: some two milliseconds, if everything is against it.
@@ -101,7 +102,8 @@ type ByText = HashMap<Vec<String>, Weak<[Pattern]>>;
 static IN_USE: LazyLock<Mutex<ByText>> = LazyLock::new(Mutex::default);
 
 impl Redactor {
-    /// The masks of every site and these, where that takes no time: there are none, or somebody has them already.
+    /// The masks of every site and these, where that takes no time: there are none, or somebody has
+    /// them already.
     pub fn at_once(patterns: &[String]) -> Option<Self> {
         if patterns.is_empty() {
             return Some(Self::default());
@@ -124,8 +126,9 @@ impl Redactor {
         in_use.insert(patterns.to_vec(), Arc::downgrade(&compiled.patterns));
         Ok(compiled)
     }
-    /// Whether nobody who is served should wait while such a text is masked: a site's own patterns can take a hundred
-    /// milliseconds for the longest message, and its numbers a dozen, if everything is against it.
+    /// Whether nobody who is served should wait while such a text is masked: a site's own patterns
+    /// can take a hundred milliseconds for the longest message, and its numbers a dozen, if
+    /// everything is against it.
     pub fn takes_long(&self, text: &str) -> bool {
         if text.len() > LONG_BYTES && may_have_digits(text) {
             return true;
@@ -219,8 +222,8 @@ fn with_unseen(text: &str, range: &Range<usize>) -> Range<usize> {
     before.trim_end_matches(opens).len()..text.len() - behind.trim_start_matches(ends).len()
 }
 
-/// Whether there is a digit of ASCII, or anything that may be another. Looked at in pieces that the processor compares
-/// at once: this is asked of every message.
+/// Whether there is a digit of ASCII, or anything that may be another. Looked at in pieces that the
+/// processor compares at once: this is asked of every message.
 fn may_have_digits(text: &str) -> bool {
     let mut pieces = text.as_bytes().chunks(32);
     pieces.any(|piece| piece.iter().fold(false, |any, byte| any | may_begin_digit(*byte)))

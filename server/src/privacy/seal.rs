@@ -13,8 +13,8 @@ pub enum Subject {
     Agent(AgentId),
 }
 
-/// The first lock: all records of one tenant, site, class and day share it, and it dies with the day
-/// on which they expire.
+/// The first lock: all records of one tenant, site, class and day share it, and it dies with the
+/// day on which they expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     pub tenant: TenantId,
@@ -63,15 +63,16 @@ pub enum SealError {
 
 /// Seals and reads personal values. Implemented by the key store, handed to the stores at start.
 pub trait Sealer: Send + Sync + std::fmt::Debug {
-    /// Makes sure that the keys of these locks exist and are synced to disk; called for a whole batch
-    /// before the batch that uses them commits.
+    /// Makes sure that the keys of these locks exist and are synced to disk; called for a whole
+    /// batch before the batch that uses them commits.
     ///
     /// # Errors
-    /// If a key was destroyed before or does not open (the keys of the other locks are made all the same), or the
-    /// key store failed.
+    /// If a key was destroyed before or does not open (the keys of the other locks are made all the
+    /// same), or the key store failed.
     fn prepare(&self, locks: &[Lock]) -> Result<(), SealError>;
 
-    /// Whether the keys lie where a start would look for them: what is sealed with others is lost with this process.
+    /// Whether the keys lie where a start would look for them: what is sealed with others is lost
+    /// with this process.
     fn is_in_place(&self) -> bool {
         true
     }
@@ -107,8 +108,8 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// If the key store failed.
     fn destroy_subject(&self, tenant: TenantId, subject: Subject) -> Result<(), SealError>;
 
-    /// Number of the newest change that is on disk; the data carries the number it was sealed under, so
-    /// that keys put back from an earlier time are noticed.
+    /// Number of the newest change that is on disk; the data carries the number it was sealed
+    /// under, so that keys put back from an earlier time are noticed.
     fn generation(&self) -> u64;
 }
 

@@ -25,9 +25,9 @@ const OFF_UNSYNCED_MS_MAX: u64 = 3 * 60 * 60_000;
 /// How long an answer is kept for a request that is sent again.
 pub const ANSWER_MS: u64 = 86_400_000;
 
-/// The buckets whose records are all dead on `today`, the day of the mark. A bucket of a site that is
-/// not known is never due: what cannot be judged is not destroyed. Kept answers belong to no site: the
-/// last of a day has had its time when the day after is over.
+/// The buckets whose records are all dead on `today`, the day of the mark. A bucket of a site that
+/// is not known is never due: what cannot be judged is not destroyed. Kept answers belong to no
+/// site: the last of a day has had its time when the day after is over.
 pub fn due<'t>(
     buckets: &[Bucket],
     timeline: impl Fn(TenantId, SiteId) -> Option<&'t SiteTimeline>,
@@ -54,15 +54,15 @@ pub fn is_due(timeline: &SiteTimeline, class: RetentionClass, day: Day, mark: Da
 pub enum Trust {
     /// The mark may move here; destruction goes on.
     Trusted(UnixMillis),
-    /// It ran ahead of anything that explains it: reading hides by it, but the mark stays and sweeps
-    /// stop until the operator confirms it.
+    /// It ran ahead of anything that explains it: reading hides by it, but the mark stays and
+    /// sweeps stop until the operator confirms it.
     Ahead,
     /// It stepped back: reading goes by the mark, which stays.
     Behind,
 }
 
-/// Judges the wall clock while the server runs: `expected` is where it stood when it was last trusted,
-/// plus what the monotonic clock counted since.
+/// Judges the wall clock while the server runs: `expected` is where it stood when it was last
+/// trusted, plus what the monotonic clock counted since.
 pub fn judge(mark: UnixMillis, expected: UnixMillis, wall: UnixMillis) -> Trust {
     if wall.ms_since(expected) > DRIFT_MS_MAX {
         Trust::Ahead
@@ -91,8 +91,9 @@ pub fn may_confirm(mark: UnixMillis, wall: UnixMillis) -> bool {
     mark.ms_since(wall) <= DRIFT_MS_MAX
 }
 
-/// Where the operator may put a mark that was set by a clock in the future: at the time that it really
-/// is, unless a key was destroyed after it. What is gone then does not come back, so neither does time.
+/// Where the operator may put a mark that was set by a clock in the future: at the time that it
+/// really is, unless a key was destroyed after it. What is gone then does not come back, so neither
+/// does time.
 pub fn may_lower(mark: UnixMillis, wall: UnixMillis, destroyed_by: UnixMillis) -> bool {
     !may_confirm(mark, wall) && destroyed_by <= wall
 }

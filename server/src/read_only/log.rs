@@ -148,7 +148,8 @@ mod tests {
         let mut image = fs::read(&path).unwrap();
         log.lay_over(&mut image);
         assert!(image.len() > fs::read(&path).unwrap().len());
-        // One flipped bit in the tenth commit: what is before it is there, what is behind it is not.
+        // One flipped bit in the tenth commit: what is before it is there, what is behind it is
+        // not.
         let mut damaged = fs::read(log_path(&path)).unwrap();
         damaged[HEAD_BYTES + ends[9] * (FRAME_HEAD_BYTES + log.page_bytes) - 9] ^= 1;
         fs::write(log_path(&path), &damaged).unwrap();

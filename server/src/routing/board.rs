@@ -78,7 +78,8 @@ impl Routing {
         (self.conversations.len(), self.queue.len())
     }
 
-    /// Conversations that are not closed, behind one of them in the order of their ids, at most so many.
+    /// Conversations that are not closed, behind one of them in the order of their ids, at most so
+    /// many.
     pub fn live_after(&self, after: Option<ConversationId>, len_max: usize) -> Vec<ConversationId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.conversations.range((from, Bound::Unbounded));

@@ -1,7 +1,9 @@
-//! A reload: settings and certificate are read again, and what may change while the server runs is put in force.
+//! A reload: settings and certificate are read again, and what may change while the server runs is
+//! put in force.
 //!
-//! Lives here: the order in which it is done, and what the log and systemd hear of it. Not here: which settings may
-//! change (`config::RELOADED`), the signal (`cli`). All or nothing: where anything is wrong, everything stays as it was.
+//! Lives here: the order in which it is done, and what the log and systemd hear of it. Not here:
+//! which settings may change (`config::RELOADED`), the signal (`cli`). All or nothing: where
+//! anything is wrong, everything stays as it was.
 
 use std::sync::Arc;
 

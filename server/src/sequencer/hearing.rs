@@ -1,12 +1,14 @@
 //! What one node asked of the bus and heard from it, over all its conversations.
 //!
-//! Lives here: which message waits for its number, what may still be heard of one whose question failed, and what is to
-//! be looked for in the store. Not here: the connection to the bus (`bus`), waiting (`hub`).
+//! Lives here: which message waits for its number, what may still be heard of one whose question
+//! failed, and what is to be looked for in the store. Not here: the connection to the bus (`bus`),
+//! waiting (`hub`).
 //!
-//! The store decides what was said: whatever was missed, and whatever another node gave a number to, is looked for there
-//! until it was found or for [`LOOKED_FOR`]; then it is void. Whoever stores a message later than [`STORED_LATE`] after its
-//! number was asked for, or finds it stored under another number, tells so once more: what was looked for in vain is
-//! looked for again. So nothing hangs on how long a write takes.
+//! The store decides what was said: whatever was missed, and whatever another node gave a number
+//! to, is looked for there until it was found or for [`LOOKED_FOR`]; then it is void. Whoever
+//! stores a message later than [`STORED_LATE`] after its number was asked for, or finds it stored
+//! under another number, tells so once more: what was looked for in vain is looked for again. So
+//! nothing hangs on how long a write takes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -18,17 +20,19 @@ use super::Gap;
 use crate::privacy::envelope::Sequenced;
 use crate::recent::Recent;
 
-/// A number that was given and is not heard of for so long was lost on the way: the message is published without it.
+/// A number that was given and is not heard of for so long was lost on the way: the message is
+/// published without it.
 const HEAR_MAX: Duration = Duration::from_secs(1);
 
-/// Half of the messages whose last question failed, and of which a number may be heard all the same.
+/// Half of the messages whose last question failed, and of which a number may be heard all the
+/// same.
 const LOST_MAX: usize = 2_048;
 
 /// So long the store is looked into for what another node is to store.
 pub const LOOKED_FOR: Duration = Duration::from_secs(2);
 
-/// What is stored later than this after its number was asked for is told once more. Shorter than [`LOOKED_FOR`]: nobody
-/// stops to look before.
+/// What is stored later than this after its number was asked for is told once more. Shorter than
+/// [`LOOKED_FOR`]: nobody stops to look before.
 pub const STORED_LATE: Duration = Duration::from_secs(1);
 
 /// Between the first two looks; each of the following waits as long as all before it.
@@ -68,10 +72,11 @@ pub struct Missed {
 pub enum OwnNotice<P> {
     /// It waits for this number.
     Awaited(P),
-    /// This may be the number of the question that failed: the one at hand has another, and the others move it there.
+    /// This may be the number of the question that failed: the one at hand has another, and the
+    /// others move it there.
     Stale,
-    /// Nothing waits for it. Where the message is not here either, its author was told that it got no number, and the
-    /// other nodes show it: it is void.
+    /// Nothing waits for it. Where the message is not here either, its author was told that it got
+    /// no number, and the other nodes show it: it is void.
     Unawaited,
 }
 
@@ -102,8 +107,9 @@ impl<P> Hearing<P> {
 
     /// The bus answered: how long its notice is waited for, so that delivery follows its order.
     pub fn answered(&mut self, key: Key, given: bool) -> Duration {
-        // After a question that failed its number may still be heard of: only the one that is given now counts. And while
-        // nothing is heard nobody waits for it: what follows in this conversation would wait as well.
+        // After a question that failed its number may still be heard of: only the one that is given
+        // now counts. And while nothing is heard nobody waits for it: what follows in this
+        // conversation would wait as well.
         let hears = given && self.lost.get(&key).is_none() && !self.deaf;
         if hears { HEAR_MAX } else { Duration::ZERO }
     }
@@ -152,8 +158,8 @@ impl<P> Hearing<P> {
         std::mem::take(&mut self.missed).into_values().chain(due).collect()
     }
 
-    /// A look that began at `began` found these, in their order. Where it was the last one: what is not there is void, as far
-    /// as this one reached.
+    /// A look that began at `began` found these, in their order. Where it was the last one: what is
+    /// not there is void, as far as this one reached.
     pub fn looked(
         &mut self,
         mut missed: Missed,

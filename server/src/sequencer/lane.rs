@@ -1,9 +1,11 @@
-//! Sequence numbers that take a round trip: the messages of a conversation get theirs one after the other.
+//! Sequence numbers that take a round trip: the messages of a conversation get theirs one after the
+//! other.
 //!
-//! Lives here: their order, who is answered for one that was sent more than once, and what is refused with one that got
-//! no number. Nobody's connection stands still while the bus takes its time, every wait ends with an answer, and nobody's
-//! later words come before their earlier ones: what stands behind a message of the same author that was refused for a while
-//! is refused with it, and so is what comes on that connection afterwards, until that message comes again.
+//! Lives here: their order, who is answered for one that was sent more than once, and what is
+//! refused with one that got no number. Nobody's connection stands still while the bus takes its
+//! time, every wait ends with an answer, and nobody's later words come before their earlier ones:
+//! what stands behind a message of the same author that was refused for a while is refused with it,
+//! and so is what comes on that connection afterwards, until that message comes again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,11 +20,12 @@ use crate::privacy::envelope::{Envelope, Sequenced};
 /// Messages of one conversation that wait for their numbers.
 const WAITING_MAX: usize = 256;
 
-/// So long a connection's later messages are refused for the sake of one that has to come again; then its author has
-/// given it up.
+/// So long a connection's later messages are refused for the sake of one that has to come again;
+/// then its author has given it up.
 const OWED_MAX: Duration = Duration::from_secs(10);
 
-/// What waits for its number, by conversation. `M`: what the caller keeps with each message, `S`: with each of its senders.
+/// What waits for its number, by conversation. `M`: what the caller keeps with each message, `S`:
+/// with each of its senders.
 #[derive(Debug)]
 pub struct Lanes<M, S> {
     /// The first of each is being sequenced and stored.
@@ -35,7 +38,8 @@ pub struct Lanes<M, S> {
 struct Owed {
     from: ConnectionId,
     message: MessageId,
-    /// The first that was refused because of it: comes the message by another connection, this one is owed.
+    /// The first that was refused because of it: comes the message by another connection, this one
+    /// is owed.
     behind: Option<MessageId>,
     since: Instant,
 }
@@ -70,7 +74,8 @@ impl<M, S> Waiting<M, S> {
         self.submission.envelope()
     }
 
-    /// Whether it is refused with one of this author's. The system's have nobody who would send them again.
+    /// Whether it is refused with one of this author's. The system's have nobody who would send
+    /// them again.
     fn goes_with(&self, author: Author) -> bool {
         author != Author::System && self.envelope().author() == author
     }
@@ -79,7 +84,8 @@ impl<M, S> Waiting<M, S> {
 /// Where a message stands that joined its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
-    /// It is the first: the caller begins to run the lane, by [`Lanes::first`] and [`Lanes::settle`].
+    /// It is the first: the caller begins to run the lane, by [`Lanes::first`] and
+    /// [`Lanes::settle`].
     First,
     /// It waits, or is answered with one that waits.
     Waits,
@@ -128,11 +134,13 @@ impl<M, S> Default for Lanes<M, S> {
 }
 
 impl<M: Clone, S> Lanes<M, S> {
-    /// A message joins the lane of its conversation. Where the same message waits already, its sender is answered with that
-    /// one, unless it `stands_alone`: then it is looked at in its own turn, when the first is known.
+    /// A message joins the lane of its conversation. Where the same message waits already, its
+    /// sender is answered with that one, unless it `stands_alone`: then it is looked at in its own
+    /// turn, when the first is known.
     ///
     /// # Errors
-    /// If it says something else than the one that waits, the lane is full, or an earlier one has to come first.
+    /// If it says something else than the one that waits, the lane is full, or an earlier one has
+    /// to come first.
     pub fn join(
         &mut self,
         submission: Submission,
@@ -174,8 +182,8 @@ impl<M: Clone, S> Lanes<M, S> {
         Ok(if fresh { Joined::First } else { Joined::Waits })
     }
 
-    /// The next attempt of a lane. It stays in the lane meanwhile, so that others can join it. `None`: nothing waits, and
-    /// whoever joins next is the first.
+    /// The next attempt of a lane. It stays in the lane meanwhile, so that others can join it.
+    /// `None`: nothing waits, and whoever joins next is the first.
     pub fn first(&mut self, conversation: ConversationId) -> Option<(Submission, M)> {
         let first = self.waiting.get(&conversation).and_then(VecDeque::front);
         let first = first.map(|first| (first.submission.clone(), first.kept.clone()));
@@ -218,8 +226,8 @@ impl<M: Clone, S> Lanes<M, S> {
         Settled::Done { senders: senders.collect(), end, void: shown }
     }
 
-    /// The first of a lane is done; refused with a refusal that is worth another try, so is what its author said after it.
-    /// Those whose end that is, in their order.
+    /// The first of a lane is done; refused with a refusal that is worth another try, so is what
+    /// its author said after it. Those whose end that is, in their order.
     fn leave(
         &mut self,
         conversation: ConversationId,

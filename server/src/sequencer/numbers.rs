@@ -13,8 +13,8 @@ use crate::privacy::envelope::{Content, Envelope, Sequenced, Tag};
 use crate::privacy::gate::Below;
 
 impl Sequencer {
-    /// The sequencer of a conversation of which the store has this: the newest messages in order, what is below them and the
-    /// newest words.
+    /// The sequencer of a conversation of which the store has this: the newest messages in order,
+    /// what is below them and the newest words.
     pub fn new(
         (tenant, conversation): (TenantId, ConversationId),
         seq_last: Seq,
@@ -58,8 +58,8 @@ impl Sequencer {
         self.below
     }
 
-    /// When somebody last said something, to everyone or to colleagues, or opened it again, as far as memory reaches, and in
-    /// any case when something was said to everyone.
+    /// When somebody last said something, to everyone or to colleagues, or opened it again, as far
+    /// as memory reaches, and in any case when something was said to everyone.
     pub fn last_heard(&self) -> Option<UnixMillis> {
         let heard = |sequenced: &&Arc<Sequenced>| match sequenced.envelope().content() {
             Content::Text(_) => true,
@@ -69,7 +69,8 @@ impl Sequencer {
         newest.map(|sequenced| sequenced.envelope().at())
     }
 
-    /// What people said to everyone, the newest first, as far as memory reaches, and in any case the newest.
+    /// What people said to everyone, the newest first, as far as memory reaches, and in any case
+    /// the newest.
     pub fn words(&self) -> impl Iterator<Item = &Arc<Sequenced>> {
         self.tail.iter().rev().filter(|sequenced| sequenced.is_words()).chain(&self.words)
     }
@@ -132,8 +133,8 @@ impl Sequencer {
         self.words.take_if(|words| dead(words.envelope().tag()));
     }
 
-    /// Milliseconds from the visitor's first message to this one, if it is the first by which an agent
-    /// answers. Not known once memory no longer reaches back to the beginning.
+    /// Milliseconds from the visitor's first message to this one, if it is the first by which an
+    /// agent answers. Not known once memory no longer reaches back to the beginning.
     pub(super) fn first_answer_ms(&self, answer: &Envelope) -> Option<u64> {
         let by_agent = |envelope: &Envelope| {
             matches!(envelope.author(), Author::Agent(_))
@@ -147,8 +148,8 @@ impl Sequencer {
         (!answered).then(|| answer.at().ms_since(asked.envelope().at()))
     }
 
-    /// Someone reads in the store what joins the messages in memory: these stay meanwhile, or a busy room would never
-    /// be joined.
+    /// Someone reads in the store what joins the messages in memory: these stay meanwhile, or a
+    /// busy room would never be joined.
     pub fn hold(&mut self) {
         self.holders += 1;
     }
@@ -164,8 +165,8 @@ impl Sequencer {
         self.awaited += 1;
     }
 
-    /// Takes a message to which the bus gave its number. `own`: this node is to store it. A message that is known under
-    /// another number moves, unless the store has it there.
+    /// Takes a message to which the bus gave its number. `own`: this node is to store it. A message
+    /// that is known under another number moves, unless the store has it there.
     pub(super) fn hear(&mut self, sequenced: &Arc<Sequenced>, own: bool) -> Arrival {
         let seq = sequenced.seq();
         let known = self.find(sequenced.envelope().message()).map(|known| known.seq());
@@ -193,8 +194,8 @@ impl Sequencer {
         Arrival::Newest { gap }
     }
 
-    /// Takes what the store has where something was missed or guessed. Whether it is to be shown: what memory let go of may
-    /// never have been.
+    /// Takes what the store has where something was missed or guessed. Whether it is to be shown:
+    /// what memory let go of may never have been.
     pub(super) fn fill(&mut self, stored: &Arc<Sequenced>) -> bool {
         let seq = stored.seq();
         if self.unstored.contains(&seq) {
@@ -240,7 +241,8 @@ impl Sequencer {
         self.lasts(seq);
     }
 
-    /// A message is on disk. Whether it was waited for: not where its number was another's here by now.
+    /// A message is on disk. Whether it was waited for: not where its number was another's here by
+    /// now.
     pub(super) fn stored(&mut self, seq: Seq) -> bool {
         let waited_for = self.unstored.len();
         self.unstored.retain(|unstored| *unstored != seq);
@@ -253,14 +255,14 @@ impl Sequencer {
         self.lasting = self.lasting.max(seq.min(self.seq_last));
     }
 
-    /// Where the numbering stands, if nothing is under way and the store does not know it: the newest
-    /// messages could not be stored.
+    /// Where the numbering stands, if nothing is under way and the store does not know it: the
+    /// newest messages could not be stored.
     pub fn unlasting(&self) -> Option<Seq> {
         (self.unstored.is_empty() && self.lasting < self.seq_last).then_some(self.seq_last)
     }
 
-    /// A message could not be stored: its number is void while the room lives. Returns it, if it has that number here;
-    /// it may be another's by now.
+    /// A message could not be stored: its number is void while the room lives. Returns it, if it
+    /// has that number here; it may be another's by now.
     pub(super) fn fail(&mut self, seq: Seq, message: MessageId) -> Option<Arc<Sequenced>> {
         if self.find(message).map(|known| known.seq()) != Some(seq) {
             return None;
@@ -287,8 +289,8 @@ impl Sequencer {
         !self.unstored.contains(&seq)
     }
 
-    /// Whether nothing is under way: it may be dropped. A number that became void is remembered until the store knows that
-    /// it was given.
+    /// Whether nothing is under way: it may be dropped. A number that became void is remembered
+    /// until the store knows that it was given.
     pub fn is_idle(&self) -> bool {
         self.unstored.is_empty() && self.lasting == self.seq_last && self.awaited == 0
     }

@@ -38,8 +38,8 @@ pub struct Older {
 }
 
 impl Sequencer {
-    /// What follows the client's last message; without one, the newest page. `older` is what the store has, as an
-    /// earlier answer asked for it.
+    /// What follows the client's last message; without one, the newest page. `older` is what the
+    /// store has, as an earlier answer asked for it.
     ///
     /// That message has to be here as the client had it, its time included: a sequence number that
     /// a crash took back may be given again, to the same message even, and then what is before it
@@ -93,16 +93,16 @@ impl Sequencer {
         Resumed::Reset(self.page())
     }
 
-    /// The same where other nodes give numbers as well. What a client saw of another node's words it saw on whichever node it
-    /// was, and what was in doubt there is settled differently, or never, on this one: its screen is one node's word from
-    /// here on.
+    /// The same where other nodes give numbers as well. What a client saw of another node's words
+    /// it saw on whichever node it was, and what was in doubt there is settled differently, or
+    /// never, on this one: its screen is one node's word from here on.
     pub fn resume_anew(&self, point: Option<&ResumePoint>) -> Resumed {
         let has_nothing = point.is_none_or(|point| point.seq == Seq(0) && point.message.is_none());
         if has_nothing { Resumed::After(self.page()) } else { Resumed::Reset(self.page()) }
     }
 
-    /// What is to be read of the store before a client is let in that saw more than is here: whatever it says next comes
-    /// behind that.
+    /// What is to be read of the store before a client is let in that saw more than is here:
+    /// whatever it says next comes behind that.
     pub fn is_behind(&self, point: &ResumePoint) -> Option<Gap> {
         let after = self.seq_last;
         (point.seq > after).then_some(Gap { after, until: None })

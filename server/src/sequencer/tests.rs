@@ -133,8 +133,8 @@ fn what_died_is_let_go_of_and_asked_of_the_store_like_what_was_long_ago() {
     assert_eq!((after(&room.resume(None, None)), room.seq_last()), (Some(vec![]), Seq(5)));
 }
 
-/// Three was void and four never stored; after a crash another message took three, and the very same one
-/// took four again.
+/// Three was void and four never stored; after a crash another message took three, and the very
+/// same one took four again.
 #[test]
 fn a_number_that_is_given_again_to_the_same_message_is_another() {
     let (one, two, lost) = (sequenced(1, 1, 1), sequenced(2, 2, 2), sequenced(4, 4, 4));

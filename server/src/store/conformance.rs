@@ -1,7 +1,8 @@
 //! What every store must do, as one suite; each implementation runs it in its own tests.
 //!
-//! Lives here: a small world of rows, and the list of all promises. Below: the promises of the port `Store` as functions
-//! that panic where one is broken. Not here: what is particular to one engine (files, locks, full disks).
+//! Lives here: a small world of rows, and the list of all promises. Below: the promises of the port
+//! `Store` as functions that panic where one is broken. Not here: what is particular to one engine
+//! (files, locks, full disks).
 
 mod accounts;
 mod ends;
@@ -32,7 +33,8 @@ use crate::privacy::seal::Sealer;
 
 pub(crate) use self::pages::{paged_well, write_kinds};
 
-/// A moment within the life of everything in these tests; the clock of a store under test stands here.
+/// A moment within the life of everything in these tests; the clock of a store under test stands
+/// here.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 
 /// Ids of one small Organization; `n` keeps several apart.

@@ -1,9 +1,11 @@
-//! Where anything about a person lies: the inventory, and `docs/data-inventory.md`, which is made of it.
+//! Where anything about a person lies: the inventory, and `docs/data-inventory.md`, which is made
+//! of it.
 //!
-//! Lives here: what is not a record (the transcript's tables, files, and what a running server has in memory), and the
-//! document. Records are in it by their declarations. Each place says how it is cleared when a person is erased and
-//! when a day is over: tables by [`super::Retention::forget`] and [`super::Retention::clean_up`], which clear all of them.
-//! A test compares this with the database's own list of columns, and another with the document.
+//! Lives here: what is not a record (the transcript's tables, files, and what a running server has
+//! in memory), and the document. Records are in it by their declarations. Each place says how it is
+//! cleared when a person is erased and when a day is over: tables by [`super::Retention::forget`]
+//! and [`super::Retention::clean_up`], which clear all of them. A test compares this with the
+//! database's own list of columns, and another with the document.
 
 use protocol::ids::TenantId;
 use protocol::retention::RetentionClass;
@@ -31,7 +33,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// A table that says nothing about anybody and has nothing sealed; name, words and columns are each one's own.
+    /// A table that says nothing about anybody and has nothing sealed; name, words and columns are
+    /// each one's own.
     const OPEN: Self = Self {
         name: "",
         about: "",
@@ -44,8 +47,9 @@ impl Place {
     };
 }
 
-/// A place in a running server's memory, and how it lets go of what a person's or a bucket's key has sealed elsewhere.
-/// Nothing that is looked up in it before the end of such a call is found by name after it.
+/// A place in a running server's memory, and how it lets go of what a person's or a bucket's key
+/// has sealed elsewhere. Nothing that is looked up in it before the end of such a call is found by
+/// name after it.
 #[derive(Debug)]
 pub struct InMemory<H> {
     /// As in [`ELSEWHERE`].

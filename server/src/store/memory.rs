@@ -9,9 +9,10 @@
 //! sealed when they are written, sequence numbers are unique, batches are whole. There is no
 //! writer's thread: whoever writes does the work, and hears the outcome before `write` returns.
 //!
-//! Locks: a shard of the conversations, the records, the list of buckets. One at a time; only a batch and a clean-up
-//! take several: shards in the order of their numbers, then the records. Nothing is awaited or told
-//! under any of them, and nothing sealed or unsealed but records under their own.
+//! Locks: a shard of the conversations, the records, the list of buckets. One at a time; only a
+//! batch and a clean-up take several: shards in the order of their numbers, then the records.
+//! Nothing is awaited or told under any of them, and nothing sealed or unsealed but records under
+//! their own.
 
 mod batch;
 mod cleanup;
@@ -79,8 +80,8 @@ struct Shared {
     permits: Semaphore,
     closed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
-    /// Conversations in which something was said since their change was last listed. Messages do not wait for the
-    /// records: whoever asks for changes lists these first.
+    /// Conversations in which something was said since their change was last listed. Messages do
+    /// not wait for the records: whoever asks for changes lists these first.
     touched: Mutex<Vec<ConversationId>>,
     /// Whether anybody's feed is read.
     feeds: AtomicBool,

@@ -1,10 +1,11 @@
 //! What a record is: a table that is declared once, and all that follows from the declaration.
 //!
-//! A record is everything that is kept but what was said and how far people have read. Its [`Table`] says which
-//! columns there are, which of them are personal and under which lock they are sealed, by what a row is found, when it
-//! is over, and what becomes of it when a person or a day is forgotten.
-//! Lives here: the declaration. Below: the values of a row, the entities, changes and questions, the SQL that is made
-//! of them, and the executor that seals, checks and answers. Not here: where the SQL runs (`store/sqlite`).
+//! A record is everything that is kept but what was said and how far people have read. Its
+//! [`Table`] says which columns there are, which of them are personal and under which lock they are
+//! sealed, by what a row is found, when it is over, and what becomes of it when a person or a day
+//! is forgotten. Lives here: the declaration. Below: the values of a row, the entities, changes and
+//! questions, the SQL that is made of them, and the executor that seals, checks and answers. Not
+//! here: where the SQL runs (`store/sqlite`).
 
 use protocol::retention::RetentionClass;
 
@@ -53,7 +54,8 @@ macro_rules! fields {
 }
 pub(in crate::store) use fields;
 
-/// A table of records. Beside its columns it has a number `id` that grows with each row, the order of lists.
+/// A table of records. Beside its columns it has a number `id` that grows with each row, the order
+/// of lists.
 #[derive(Debug)]
 pub struct Table {
     pub name: &'static str,
@@ -70,8 +72,8 @@ pub struct Table {
     pub taken: &'static str,
     /// Columns by which rows are found beside these.
     pub indexes: &'static [&'static [&'static str]],
-    /// Whose erasure takes it: the column with an agent's id, or with the row's own where the row is about somebody who
-    /// has no account.
+    /// Whose erasure takes it: the column with an agent's id, or with the row's own where the row
+    /// is about somebody who has no account.
     pub person: Option<&'static str>,
     /// What becomes of it then, and when its bucket's key is destroyed.
     pub forgotten: Forgotten,
@@ -167,13 +169,15 @@ pub enum Role {
     Bucket,
     /// The store: a keyed hash by which a personal value is found.
     FoundBy(FoundBy),
-    /// A former version: it is empty now, and what stands there is sealed into this column when the file is opened.
+    /// A former version: it is empty now, and what stands there is sealed into this column when the
+    /// file is opened.
     Former { now: &'static str },
     /// The transcript: a number of its own that begins with 0.
     Counted,
     /// The entity: the id of the row that this one hangs on; its number stands here.
     Within,
-    /// A column of that row, and none of this table; what the entity says of it must be what is there.
+    /// A column of that row, and none of this table; what the entity says of it must be what is
+    /// there.
     Outer,
 }
 
@@ -218,7 +222,8 @@ pub(in crate::store) const fn bucket(name: &'static str) -> Column {
     Column { name, holds: Holds::Number, optional: false, role: Role::Bucket }
 }
 
-/// The keyed hash of a sealed column, alike in all Organizations: at sign-in theirs is not known yet.
+/// The keyed hash of a sealed column, alike in all Organizations: at sign-in theirs is not known
+/// yet.
 pub(in crate::store) const fn found_by(
     name: &'static str,
     of: &'static str,
@@ -261,8 +266,8 @@ impl Column {
     }
 }
 
-/// The two locks of a row. The second one is that of the table's person; the first, the bucket of their Organization,
-/// its site where there is one, this class and this day.
+/// The two locks of a row. The second one is that of the table's person; the first, the bucket of
+/// their Organization, its site where there is one, this class and this day.
 #[derive(Debug)]
 pub struct Seal {
     pub kind: SealKind,
@@ -271,7 +276,8 @@ pub struct Seal {
     pub or_class: Option<(&'static str, RetentionClass)>,
     /// The column with the moment whose day it is, or with the day.
     pub since: &'static str,
-    /// Columns that a sealed value is bound to, beside its own name: in another row it does not open.
+    /// Columns that a sealed value is bound to, beside its own name: in another row it does not
+    /// open.
     pub bound: &'static [&'static str],
     /// What a row is whose key is destroyed, until it is cleared up.
     pub destroyed: Destroyed,
@@ -317,7 +323,8 @@ pub enum Forgotten {
     Stays,
     /// It goes.
     Deleted,
-    /// It loses its personal columns and what it is found by; this flag goes to 0. Others name its id.
+    /// It loses its personal columns and what it is found by; this flag goes to 0. Others name its
+    /// id.
     Blanked { flag: Option<&'static str> },
 }
 
@@ -327,7 +334,8 @@ pub enum Ends {
     Never,
     /// At the moment in this column. Until it is cleared up it is found, and its reader judges.
     At(&'static str),
-    /// So many ms after the moment in this column. It is not found from then on, and another may take its place.
+    /// So many ms after the moment in this column. It is not found from then on, and another may
+    /// take its place.
     After(&'static str, u64),
 }
 

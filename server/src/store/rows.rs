@@ -56,7 +56,8 @@ pub struct SiteSettings {
     pub notice: Notice,
     /// Further patterns to hide, regular expressions.
     pub redaction_patterns: Vec<String>,
-    /// Names of the notices that were shown before this one, the newest first: a visitor who was away may come with one.
+    /// Names of the notices that were shown before this one, the newest first: a visitor who was
+    /// away may come with one.
     #[schema(value_type = Vec<String>)]
     pub former_notices: Vec<NoticeHash>,
 }
@@ -132,7 +133,8 @@ pub struct InvitationRow {
     pub expires_at: UnixMillis,
 }
 
-/// A one-time link by which an agent who forgot their password sets a new one. An agent has one at most.
+/// A one-time link by which an agent who forgot their password sets a new one. An agent has one at
+/// most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordResetRow {
     pub tenant: TenantId,
@@ -255,7 +257,8 @@ pub struct DraftRow {
     pub day: Day,
 }
 
-/// The answer to a create that may be sent again, kept for 24 h under the caller's `Idempotency-Key`.
+/// The answer to a create that may be sent again, kept for 24 h under the caller's
+/// `Idempotency-Key`.
 #[derive(Debug, Clone)]
 pub struct AnswerRow {
     pub tenant: TenantId,

@@ -1,7 +1,7 @@
 //! What each sealed column is sealed with: its lock and what it is bound to.
 //!
-//! Lives here: what every implementation of the store seals alike. Not here: how a lock becomes a key (`keys`),
-//! where the sealed bytes lie. Called by the implementations.
+//! Lives here: what every implementation of the store seals alike. Not here: how a lock becomes a
+//! key (`keys`), where the sealed bytes lie. Called by the implementations.
 
 use protocol::ids::{AgentId, ConversationId, TenantId};
 use protocol::message::{EventKind, Seq};

@@ -38,8 +38,8 @@ impl ConversationFilter {
     }
 }
 
-/// Conversations that a search looks at for one page: a filter that few pass does not make it walk through all that were
-/// ever kept.
+/// Conversations that a search looks at for one page: a filter that few pass does not make it walk
+/// through all that were ever kept.
 pub(in crate::store) const SEARCHED_CONVERSATIONS_MAX: usize = 100;
 
 /// Which conversations to look for, by more than a list is kept for.
@@ -71,8 +71,8 @@ pub type Moment = (UnixMillis, ConversationId);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     pub rows: Vec<ConversationRow>,
-    /// Where the next page begins: behind what was looked at last. A page can have fewer rows than it was asked for, even
-    /// none, and others follow.
+    /// Where the next page begins: behind what was looked at last. A page can have fewer rows than
+    /// it was asked for, even none, and others follow.
     pub next: Option<Moment>,
 }
 

@@ -1,7 +1,8 @@
-//! What a read of a conversation sees: rooms, pages, the newest words; what is left out of them, and what nobody may
-//! read any more.
+//! What a read of a conversation sees: rooms, pages, the newest words; what is left out of them,
+//! and what nobody may read any more.
 //!
-//! Not here: where messages are looked for (`sqlite/read`, `memory/read`), who may read (`privacy/gate`).
+//! Not here: where messages are looked for (`sqlite/read`, `memory/read`), who may read
+//! (`privacy/gate`).
 
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub enum Sight {
     Said(Day),
 }
 
-/// Messages that a search passes over because they can no longer be read. They lie below all that can, but for a few
-/// where a clock was wrong: behind so many of them nothing more is looked for.
+/// Messages that a search passes over because they can no longer be read. They lie below all that
+/// can, but for a few where a clock was wrong: behind so many of them nothing more is looked for.
 pub(in crate::store) const DEAD_MAX: usize = 256;
 
 /// Sequence numbers of a conversation that are searched one by one for an id; those above have an
@@ -45,7 +46,8 @@ impl Sight {
         }
     }
 
-    /// Whether what stands under this tag can still be read; nothing can, where the site is not known.
+    /// Whether what stands under this tag can still be read; nothing can, where the site is not
+    /// known.
     pub(in crate::store) fn sees(self, tag: &Tag, timeline: Option<&SiteTimeline>) -> bool {
         let (Self::Shown(_, today) | Self::Words(today) | Self::Said(today)) = self;
         let door = |timeline| ReadGrant::stored(Door::History, Reader::Agents, today, timeline);
@@ -118,11 +120,13 @@ pub struct NewestRow {
     pub receipts: Vec<ReceiptRow>,
     /// The newest of what people said to everyone that can be read today.
     pub words: Option<Arc<Sequenced>>,
-    /// The newest of that by the visitor: among the newest [`ASKED_LOOKUPS_MAX`] messages, or the very newest.
+    /// The newest of that by the visitor: among the newest [`ASKED_LOOKUPS_MAX`] messages, or the
+    /// very newest.
     pub asked: Option<Arc<Sequenced>>,
 }
 
-/// Messages among which a visitor's newest words are looked for, so that a list costs no more where much was said since.
+/// Messages among which a visitor's newest words are looked for, so that a list costs no more where
+/// much was said since.
 pub(in crate::store) const ASKED_LOOKUPS_MAX: usize = 50;
 
 /// The newest words of a conversation, and the newest by its visitor.

@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file in a folder of its own, one writer, a few readers.
 //!
-//! Lives here: the port's implementation, opening and closing. Below: the file and its checks, the writer
-//! and its batches, rows in and out, what is sealed with what, clean-up.
-//! Not here: keys (`keys`, through the port `Sealer`), when something is due (`privacy`).
-//! Opened by the assembly; used by hub, api and auth through the trait `Store`.
+//! Lives here: the port's implementation, opening and closing. Below: the file and its checks, the
+//! writer and its batches, rows in and out, what is sealed with what, clean-up. Not here: keys
+//! (`keys`, through the port `Sealer`), when something is due (`privacy`). Opened by the assembly;
+//! used by hub, api and auth through the trait `Store`.
 
 mod memtable;
 mod beside;
@@ -140,8 +140,8 @@ struct Shared {
     short: Mutex<Short>,
     /// Who has the lock of the log: whoever copies needs it as it is, whoever cleans up empties it.
     log: LogLock,
-    /// Held as long as anything here has the database open. Last: a file that is closed takes the locks of this process
-    /// on it along, those of SQLite too.
+    /// Held as long as anything here has the database open. Last: a file that is closed takes the
+    /// locks of this process on it along, those of SQLite too.
     bytes: Arc<File>,
 }
 
@@ -340,7 +340,8 @@ impl SqliteStore {
         self.read_with(act, Waiting::default(), read).await
     }
 
-    /// A question about the messages of a conversation: those that are not in the file yet are among them.
+    /// A question about the messages of a conversation: those that are not in the file yet are
+    /// among them.
     async fn read_of<T: Send + 'static>(
         &self,
         act: &'static str,
@@ -418,8 +419,9 @@ impl Shared {
         value
     }
 
-    /// Reads on the caller's thread what takes a few microseconds; to be handed to another thread and back takes
-    /// twenty. `None` where it might take longer or did not succeed: ask the readers.
+    /// Reads on the caller's thread what takes a few microseconds; to be handed to another thread
+    /// and back takes twenty. `None` where it might take longer or did not succeed: ask the
+    /// readers.
     fn read_at_once<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Option<T> {
         let mut short = self.short.try_lock()?;
         let began = self.clock.instant();

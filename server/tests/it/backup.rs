@@ -1,5 +1,5 @@
-//! Backups of a running server under load, and what is done with them: put back, looked through, refused by name
-//! where they are not whole, and cut off at any moment.
+//! Backups of a running server under load, and what is done with them: put back, looked through,
+//! refused by name where they are not whole, and cut off at any moment.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;

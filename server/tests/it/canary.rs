@@ -1,5 +1,5 @@
-//! One long story at the most talkative log level: no word, name or address of it stands in a log line, a
-//! metric or an error, and none stands unsealed in a file.
+//! One long story at the most talkative log level: no word, name or address of it stands in a log
+//! line, a metric or an error, and none stands unsealed in a file.
 
 use std::path::Path;
 
@@ -58,8 +58,8 @@ async fn open(visitor: &mut Client) -> ConversationId {
     conversation
 }
 
-/// Everything that goes well on the wire: form, words, typing, note, draft, transfer, close, and a message
-/// that is left while nobody is there.
+/// Everything that goes well on the wire: form, words, typing, note, draft, transfer, close, and a
+/// message that is left while nobody is there.
 async fn talk(server: &Site) -> (ConversationId, String) {
     let mut agent = Client::agent(server, 0).await;
     agent.available().await;
@@ -224,7 +224,8 @@ async fn nothing_of_a_person_is_in_a_log_a_metric_an_error_or_a_file() {
     assert_eq!(process.stop(), Some(0));
     search(folder.path(), &mut searched);
     assert!(searched > 100_000, "{searched} bytes");
-    // It did talk, and not about secrets either. A random id may hold four digits of the card by chance, not eight.
+    // It did talk, and not about secrets either. A random id may hold four digits of the card by
+    // chance, not eight.
     assert!(log.lines().count() > 50 && log.contains("\"level\":\"TRACE\""), "{log}");
     for secret in [token.as_str(), COOKIES[0], "4111 1111", "41111111", SHOP] {
         assert!(!log.contains(secret), "the log names {secret}");

@@ -1,4 +1,5 @@
-//! The command line as a stranger types it: flags in any order, forms of output, a server elsewhere, secrets, pages.
+//! The command line as a stranger types it: flags in any order, forms of output, a server
+//! elsewhere, secrets, pages.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -168,7 +169,8 @@ fn a_person_and_a_program_are_told_the_same_by_other_commands() {
     assert!(checked["fault"].as_str().unwrap().contains("no keys in"), "{checked}");
 }
 
-/// Ends TLS before an admin listener, as a proxy would; its address, and the file with its certificate.
+/// Ends TLS before an admin listener, as a proxy would; its address, and the file with its
+/// certificate.
 async fn tls_before(admin: SocketAddr, folder: &Path) -> (SocketAddr, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let file = folder.join("authority.pem");

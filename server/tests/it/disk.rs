@@ -5,8 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The library that stands before the C library (`store/sqlite/tests/faults.c`), and what it knows to be
-/// on disk: the content of each file at its last sync.
+/// The library that stands before the C library (`store/sqlite/tests/faults.c`), and what it knows
+/// to be on disk: the content of each file at its last sync.
 pub struct Disk {
     shadow: TempDir,
     shim: PathBuf,
@@ -54,8 +54,8 @@ impl Disk {
         }
     }
 
-    /// Every file goes back to what it held at its last sync, data and keys each to its own; one that was
-    /// never synced is empty.
+    /// Every file goes back to what it held at its last sync, data and keys each to its own; one
+    /// that was never synced is empty.
     pub fn cut_power(&self, folder: &Path) {
         for path in files(folder) {
             if path.to_str().unwrap().ends_with("-shm") {

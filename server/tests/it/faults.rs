@@ -1,5 +1,5 @@
-//! A disk that fills up or fails, folders that cannot be used, more than the writer can take: each with its
-//! clear word, nothing lost, and the way back.
+//! A disk that fills up or fails, folders that cannot be used, more than the writer can take: each
+//! with its clear word, nothing lost, and the way back.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;

@@ -1,6 +1,6 @@
-//! Every file of both folders, after a kill: missing, empty, cut off, of an earlier time, another server's, with a
-//! flipped bit. A start then has everything that was acked, or refuses and names the file; `livehelp check` says the
-//! same.
+//! Every file of both folders, after a kill: missing, empty, cut off, of an earlier time, another
+//! server's, with a flipped bit. A start then has everything that was acked, or refuses and names
+//! the file; `livehelp check` says the same.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -368,7 +368,8 @@ async fn a_damaged_message_takes_nothing_else_with_it() {
     process.kill();
 }
 
-/// Nothing is acked that the next start would not find, and a file that is put back is gone on with.
+/// Nothing is acked that the next start would not find, and a file that is put back is gone on
+/// with.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_taken_away_from_a_running_server_is_missed_at_once() {
     let scene = Scene::new().await;

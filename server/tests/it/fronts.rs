@@ -1,5 +1,5 @@
-//! The server behind nginx, HAProxy and Caddy, each with the file that is shipped for it in `deploy/`: what is
-//! changed of a file for a test is its addresses, ports and paths alone.
+//! The server behind nginx, HAProxy and Caddy, each with the file that is shipped for it in
+//! `deploy/`: what is changed of a file for a test is its addresses, ports and paths alone.
 //!
 //! The programs are those on the machine; `cargo xtask test` installs Debian's.
 
@@ -34,7 +34,8 @@ const HOST: &str = "chat.example.com";
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// Between two looks at something that another program does in its own time, and how many there are.
+/// Between two looks at something that another program does in its own time, and how many there
+/// are.
 const LOOK: Duration = Duration::from_millis(25);
 const LOOKS: u32 = 1_200;
 
@@ -78,7 +79,8 @@ fn free_port() -> u16 {
     TcpListener::bind((LOOPBACK, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// A shipped file with other addresses and paths. Each has to be there: what a test does not find it has not tested.
+/// A shipped file with other addresses and paths. Each has to be there: what a test does not find
+/// it has not tested.
 fn adapted(file: &str, edits: &[(&str, String)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file);
     let text = std::fs::read_to_string(path).unwrap();
@@ -271,7 +273,8 @@ impl Front {
         Client::connect_on(Box::new(line), HOST, Encoding::Msgpack, headers).await
     }
 
-    /// Reloads it as its unit does, for the reason that there mostly is: another certificate. Back when it is in use.
+    /// Reloads it as its unit does, for the reason that there mostly is: another certificate. Back
+    /// when it is in use.
     async fn reload(&self) {
         put(self.folder.path(), &self.renewed);
         let signal = match self.kind {
@@ -459,8 +462,8 @@ async fn a_claimed_address_does_not_count(kind: Kind) {
     let scrape = Scrape::of(server.admin).await;
     let series = "forwarded_not_believed_total{reason=\"untrusted_peer\"}";
     assert_eq!(scrape.value(series), 1.0);
-    // One who is vouched for themselves, as a colleague on a trusted network: what they claim would be believed if the
-    // front handed it on beside their own address.
+    // One who is vouched for themselves, as a colleague on a trusted network: what they claim would
+    // be believed if the front handed it on beside their own address.
     assert_eq!(server.stop(), Some(0));
     let network = ["--trusted-proxies", "127.0.0.0/8"];
     let server = serve(folder.path(), Some(address), &[network, two].concat());
@@ -561,7 +564,8 @@ impl Author {
                 let welcomed = line.try_tell(&hello).await
                     && line
                         .find(|f| match f {
-                            // Nothing is missing: only what they said themselves was there to be missed.
+                            // Nothing is missing: only what they said themselves was there to be
+                            // missed.
                             ServerFrame::History { reset, .. } => {
                                 assert!(!reset);
                                 Some(())

@@ -1,5 +1,5 @@
-//! Frames made by chance, and good ones with something changed, on a live connection: each gets its answer
-//! or ends its own connection with the code that says why; nobody else notices.
+//! Frames made by chance, and good ones with something changed, on a live connection: each gets its
+//! answer or ends its own connection with the code that says why; nobody else notices.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! docs/api.md, command by command: each is asked as curl would ask it, and answered as the guide says.
+//! docs/api.md, command by command: each is asked as curl would ask it, and answered as the guide
+//! says.
 
 use std::collections::BTreeMap;
 use std::path::Path;

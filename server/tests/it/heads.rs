@@ -1,4 +1,5 @@
-//! Heads of requests as browsers, shops, proxies and strangers write them, to REST and to the socket.
+//! Heads of requests as browsers, shops, proxies and strangers write them, to REST and to the
+//! socket.
 
 use protocol::conversation::Role;
 use protocol::frame::ServerFrame;

@@ -1,8 +1,9 @@
-//! `kill -9` and power cuts under load, again and again: every acked message is found once and in order.
+//! `kill -9` and power cuts under load, again and again: every acked message is found once and in
+//! order.
 //!
-//! The clients keep their journals in this process, outside the server's. Each kill is judged by what it
-//! interrupted: messages that others had seen and that were not stored, messages that were stored and
-//! not acked. Both must have happened, or the test has shown nothing.
+//! The clients keep their journals in this process, outside the server's. Each kill is judged by
+//! what it interrupted: messages that others had seen and that were not stored, messages that were
+//! stored and not acked. Both must have happened, or the test has shown nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -236,7 +237,8 @@ async fn journals(site: &Site) -> Vec<Journal> {
     journals
 }
 
-/// Ends the server under load again and again; `start` serves the folder again as the death left it.
+/// Ends the server under load again and again; `start` serves the folder again as the death left
+/// it.
 async fn deaths(start: impl Fn(bool) -> Process) -> Toll {
     let mut toll = Toll::default();
     let mut process = start(false);

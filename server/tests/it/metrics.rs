@@ -1,4 +1,5 @@
-//! What the server counts moves when the thing happens, and no metric is declared that nobody feeds.
+//! What the server counts moves when the thing happens, and no metric is declared that nobody
+//! feeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -408,7 +409,8 @@ async fn promtool_finds_nothing_to_say_about_the_metrics() {
 mod slow {
     use super::*;
 
-    /// Conversations of the load below; a server with ten times as many says no more, for no series is of one.
+    /// Conversations of the load below; a server with ten times as many says no more, for no series
+    /// is of one.
     const CONVERSATIONS: usize = 1_000;
     const PER_VISITOR: usize = 50;
 

@@ -1,4 +1,5 @@
-//! The server as its operator has it: what it tells, what a reload changes, how it starts and stops.
+//! The server as its operator has it: what it tells, what a reload changes, how it starts and
+//! stops.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -208,8 +209,9 @@ async fn a_socket_has_a_line_at_its_end_and_nothing_has_one_unasked() {
     server.stop();
 }
 
-/// What fail2ban does with a line: the expression, with an address in the place of its tag. Of a file's line the date is
-/// taken out first; the journal's has another date beside it, and host and unit before it.
+/// What fail2ban does with a line: the expression, with an address in the place of its tag. Of a
+/// file's line the date is taken out first; the journal's has another date beside it, and host and
+/// unit before it.
 fn banned(line: &str, journal: bool) -> Option<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/fail2ban/filter.d/livehelp.conf");
     let filter = std::fs::read_to_string(path).unwrap();

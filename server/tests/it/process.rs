@@ -29,7 +29,8 @@ pub fn serve(folder: &Path) -> Command {
     testkit::serve(Path::new(env!("CARGO_BIN_EXE_livehelp")), folder)
 }
 
-/// Gives another value to a flag that the command has, or starts another program with the same flags.
+/// Gives another value to a flag that the command has, or starts another program with the same
+/// flags.
 pub fn change(command: &mut Command, flag: &str, value: &Path) {
     let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     let mut program = command.get_program().to_owned();

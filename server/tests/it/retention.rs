@@ -1,5 +1,5 @@
-//! What is kept is readable to the last millisecond of its time and gone with the next, at every door,
-//! swept or not; and after the sweep it is gone for good.
+//! What is kept is readable to the last millisecond of its time and gone with the next, at every
+//! door, swept or not; and after the sweep it is gone for good.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -226,7 +226,8 @@ async fn lives_until(plan: Plan, dead: (u64, u64, u64)) {
         setup.plan = plan;
         setup.settings.form.insert(String::from("email"), FieldRule::Optional);
         setup.config.visitor_token_days = 396;
-        // Only the operator's word begins a round: first it must be hidden though it is still there.
+        // Only the operator's word begins a round: first it must be hidden though it is still
+        // there.
         setup.config.sweep_ms = DAY_MS;
     })
     .await;
@@ -253,7 +254,8 @@ async fn lives_until(plan: Plan, dead: (u64, u64, u64)) {
     swept_away(server, story, dead).await;
 }
 
-/// Waits until nothing of what was destroyed is left to be cleaned up: each bucket leaves the list last of all.
+/// Waits until nothing of what was destroyed is left to be cleaned up: each bucket leaves the list
+/// last of all.
 async fn until_cleaned_up(data: &Path) {
     loop {
         let data = Connection::open(data).unwrap();
@@ -327,7 +329,8 @@ async fn swept_away(server: TestServer, story: Story, (year, month, day): (u64, 
     assert_eq!(left, 0, "keys of 2028");
 }
 
-/// A server by a clock that stands at the morning of 29 February 2028, which sweeps when it is told to.
+/// A server by a clock that stands at the morning of 29 February 2028, which sweeps when it is told
+/// to.
 async fn start(plan: Plan, clock: &Arc<ManualClock>) -> TestServer {
     TestServer::start_as(|setup| {
         setup.clock = Arc::clone(clock) as _;
@@ -381,7 +384,8 @@ async fn a_kept_answer_tells_where_a_message_stands_and_not_what_it_says() {
     let again = say_once(&server, story.closed).await;
     assert_eq!(again.status, 201, "{}", again.body);
     assert!(again.body.contains(PROGRAM) && again.body.contains("message_id"), "{}", again.body);
-    // Nobody asks for anything any more; the day after the next all of it is gone, though the message lives.
+    // Nobody asks for anything any more; the day after the next all of it is gone, though the
+    // message lives.
     clock.advance_ms(2 * DAY_MS);
     confirm(&server, "2028-03-02").await;
     Scrape::until(server.admin, |scrape| scrape.value("sweep_buckets_destroyed_total") >= 1.0)

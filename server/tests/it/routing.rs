@@ -1,4 +1,5 @@
-//! Who answers whom, through the whole server: offers, deadlines, capacity, order, and what a restart keeps.
+//! Who answers whom, through the whole server: offers, deadlines, capacity, order, and what a
+//! restart keeps.
 //!
 //! The wall clock stands still until a test moves it; lines live by the machine's own.
 
@@ -23,7 +24,8 @@ use crate::metrics::Scrape;
 use crate::server::{COOKIES, TestServer};
 
 const START: UnixMillis = UnixMillis(1_790_000_000_000);
-/// What `offer_ms` and `agent_grace_ms` are where nobody sets them, and the rest after a missed offer.
+/// What `offer_ms` and `agent_grace_ms` are where nobody sets them, and the rest after a missed
+/// offer.
 const OFFER_MS: u64 = 30_000;
 const GRACE_MS: u64 = 45_000;
 const REST_MS: u64 = 30_000;

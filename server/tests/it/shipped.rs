@@ -1,4 +1,5 @@
-//! What is shipped beside the program fits it: settings, paths and ports that the files in `deploy/` name.
+//! What is shipped beside the program fits it: settings, paths and ports that the files in
+//! `deploy/` name.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,7 +98,8 @@ const OF_OTHERS: [&str; 10] = [
 /// Flags of `livehelp backup` that are no settings; that it knows them is tried below.
 const OF_BACKUP: [&str; 4] = ["--to", "--keys-to", "--keep", "--keys-days"];
 
-/// Each command of the nightly unit is understood: without a server it fails, and not for its words.
+/// Each command of the nightly unit is understood: without a server it fails, and not for its
+/// words.
 #[test]
 fn the_backup_units_commands_are_understood() {
     let unit = text("systemd/livehelp-backup.service");

@@ -1,5 +1,5 @@
-//! What belongs to another: an Organization's things, an old token, an ended session. The answer is the same
-//! as for what does not exist.
+//! What belongs to another: an Organization's things, an old token, an ended session. The answer is
+//! the same as for what does not exist.
 
 use std::sync::Arc;
 

@@ -83,8 +83,8 @@ impl Disk {
         stored.map_or(floor, |last| last.seq().max(floor))
     }
 
-    /// A number has one message, whoever writes it; the same one again is all that was wanted. Where several nodes share it, a
-    /// message has one number as well.
+    /// A number has one message, whoever writes it; the same one again is all that was wanted.
+    /// Where several nodes share it, a message has one number as well.
     fn put(&mut self, sequenced: &Arc<Sequenced>, blindly: bool, is_shared: bool) -> WriteOutcome {
         let conversation = sequenced.envelope().conversation();
         let stored = self.messages.entry(conversation).or_default();
@@ -170,7 +170,8 @@ impl World {
         }
     }
 
-    /// The numbering of rooms in which the newest numbers are void is told to the store; rooms that nobody needs go.
+    /// The numbering of rooms in which the newest numbers are void is told to the store; rooms that
+    /// nobody needs go.
     pub(crate) fn drop_idle_rooms(&mut self, node: usize) {
         let Node { rooms, queue, .. } = &mut self.nodes[node];
         for (conversation, live) in rooms.iter() {

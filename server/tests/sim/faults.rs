@@ -44,7 +44,8 @@ pub(crate) enum Mood {
     Mixed,
     /// The disk takes its time: much is under way when something happens.
     SlowDisk,
-    /// Nearly everything happens about one conversation, on a slow disk, with crashes and failed writes.
+    /// Nearly everything happens about one conversation, on a slow disk, with crashes and failed
+    /// writes.
     Storm,
     /// Nearly everything happens about one conversation, on a slow disk, in bursts.
     Crowd,

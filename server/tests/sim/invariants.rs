@@ -50,8 +50,8 @@ impl World {
         }
     }
 
-    /// A node has heard that another could not store what that one had shown: at once it is on no screen here, unless it is
-    /// stored all the same, or about to be.
+    /// A node has heard that another could not store what that one had shown: at once it is on no
+    /// screen here, unless it is stored all the same, or about to be.
     pub(crate) fn check_void(
         &mut self,
         node: usize,
@@ -68,8 +68,8 @@ impl World {
         }
     }
 
-    /// A message is published under the newest number that its node was given for it, and no other is given to it after that:
-    /// the other nodes show it there.
+    /// A message is published under the newest number that its node was given for it, and no other
+    /// is given to it after that: the other nodes show it there.
     pub(crate) fn check_number(
         &mut self,
         node: usize,
@@ -205,7 +205,8 @@ impl World {
         broken
     }
 
-    /// Where several nodes told them one message at a time: before anyone comes back and is told anew.
+    /// Where several nodes told them one message at a time: before anyone comes back and is told
+    /// anew.
     pub(crate) fn check_screens(&mut self) {
         let transcripts = self.transcripts();
         for words in self.check_views(&transcripts) {

@@ -1,7 +1,8 @@
 //! The simulation: clients, room, routing and a disk in one thread from one seed, with broken
 //! connections, crashes and clock steps, checked after each step and at the end.
 //!
-//! `SIM_SEED=7 cargo test --test sim` repeats one seed and prints what broke; `SIM_SEEDS=5000` tells that many.
+//! `SIM_SEED=7 cargo test --test sim` repeats one seed and prints what broke; `SIM_SEEDS=5000`
+//! tells that many.
 
 #![expect(
     clippy::unwrap_used,
@@ -88,7 +89,8 @@ fn the_same_seed_tells_the_same_story() {
     }
 }
 
-/// Each with the promise that it breaks, and a seed from which on to look: some show once in thousands.
+/// Each with the promise that it breaks, and a seed from which on to look: some show once in
+/// thousands.
 const PLANTED: [(Planted, &str, u64); 14] = [
     (Planted::AckBeforeCommit, "was acked and is lost", 0),
     (Planted::NoDedupe, "is stored twice", 0),

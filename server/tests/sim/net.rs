@@ -1,5 +1,5 @@
-//! The bus between the nodes, what may go wrong on it, and what a node does with what it hears; as `bus/redis` and
-//! `hub/hear.rs` have it.
+//! The bus between the nodes, what may go wrong on it, and what a node does with what it hears; as
+//! `bus/redis` and `hub/hear.rs` have it.
 //!
 //! Not here: the rules about what is heard, which are the sequencer's.
 
@@ -237,7 +237,8 @@ impl World {
         }
     }
 
-    /// The bus answered for a message of this node: it is published and stored, unless its number is another's by now.
+    /// The bus answered for a message of this node: it is published and stored, unless its number
+    /// is another's by now.
     fn take_number(&mut self, way: Way, input: Input) -> Option<Box<(Way, Command)>> {
         let (node, conversation) = (way.node, way.conversation);
         let Some(room) = self.same_room(node, conversation, way.serial) else {
@@ -375,7 +376,8 @@ impl World {
         found
     }
 
-    /// Reads what was missed; what is not there yet is looked for again, and void after the last look.
+    /// Reads what was missed; what is not there yet is looked for again, and void after the last
+    /// look.
     pub(crate) fn fill_gaps(&mut self, node: usize) {
         self.nodes[node].delivered = 0;
         let now = self.instant();

@@ -1,7 +1,9 @@
-//! A node: its rooms, what it has under way, and how it carries out what the sequencer decides; as `hub/speak.rs` does.
+//! A node: its rooms, what it has under way, and how it carries out what the sequencer decides; as
+//! `hub/speak.rs` does.
 //!
-//! Decides nothing about numbers itself: what happened goes in, a command comes out.
-//! Not here: who may say what (`speak`), lanes (`lanes`), the bus and what is heard from it (`net`), the store (`disk`).
+//! Decides nothing about numbers itself: what happened goes in, a command comes out. Not here: who
+//! may say what (`speak`), lanes (`lanes`), the bus and what is heard from it (`net`), the store
+//! (`disk`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -170,8 +172,8 @@ impl World {
         self.carry_out(way, command);
     }
 
-    /// Tells the sequencer of a message what happened to it. A room that was dropped meanwhile is looked up again, and the
-    /// message is new to it.
+    /// Tells the sequencer of a message what happened to it. A room that was dropped meanwhile is
+    /// looked up again, and the message is new to it.
     pub(crate) fn inform(&mut self, way: &mut Way, mut input: Input) -> Command {
         let Way { node, conversation, .. } = *way;
         let far = self.is_far();
@@ -291,7 +293,8 @@ impl World {
         }
     }
 
-    /// Where its number takes no round trip, whoever sent it says nothing else before it is read on.
+    /// Where its number takes no round trip, whoever sent it says nothing else before it is read
+    /// on.
     fn wait(&mut self, way: &Way, held: bool) {
         if way.answer == Answer::Author
             && let Some(wire) = way.from.and_then(|conn| self.wires.get_mut(&conn))
@@ -336,7 +339,8 @@ impl World {
         }
     }
 
-    /// What was shown could not be stored, or is another node's void: off the screens of this one. Whether there was one.
+    /// What was shown could not be stored, or is another node's void: off the screens of this one.
+    /// Whether there was one.
     pub(crate) fn take_off(
         &mut self,
         (node, conversation, serial): (usize, ConversationId, Serial),

@@ -1,7 +1,8 @@
-//! What the servers do with a frame, as the hub does it around the real `room` and `routing`: greeting, opening, closing.
-//! Who has which conversation is decided at one desk for all nodes.
+//! What the servers do with a frame, as the hub does it around the real `room` and `routing`:
+//! greeting, opening, closing. Who has which conversation is decided at one desk for all nodes.
 //!
-//! Not here: the way of a message (`speak`, `node`), what routing decides (`routing`), what survives (`disk`).
+//! Not here: the way of a message (`speak`, `node`), what routing decides (`routing`), what
+//! survives (`disk`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -234,7 +235,8 @@ impl World {
         point
     }
 
-    /// With a bug: what follows the client's last message, whatever else it may show that is not there.
+    /// With a bug: what follows the client's last message, whatever else it may show that is not
+    /// there.
     fn after_all(
         &self,
         conversation: ConversationId,

@@ -60,7 +60,8 @@ impl World {
         self.sequence(node, Some(conn), Submission::new(envelope, may_write));
     }
 
-    /// For good, as far as this copy goes: another may come when things stand otherwise, and be taken. Or for a while.
+    /// For good, as far as this copy goes: another may come when things stand otherwise, and be
+    /// taken. Or for a while.
     pub(crate) fn refuse(&mut self, from: Option<Conn>, message: MessageId, why: Refusal) {
         let retry = why.retryable();
         if retry && self.is_far() {
@@ -73,8 +74,8 @@ impl World {
         self.answer(from, Down::Reject { message, retry });
     }
 
-    /// Since when something that whoever is at this line said is refused: it is waited for so long, whatever is refused
-    /// for its sake.
+    /// Since when something that whoever is at this line said is refused: it is waited for so long,
+    /// whatever is refused for its sake.
     fn refused_since(&self, from: Option<Conn>) -> Option<u64> {
         let wire = self.wires.get(&from?)?;
         let outbox = self.clients[wire.client].outbox.iter();

@@ -30,7 +30,8 @@ pub(crate) const VISITORS: u8 = 4;
 /// Days that a free plan keeps; the simulated sites have no other.
 pub(crate) const KEPT_DAYS: u16 = 60;
 
-/// Between two looks at what is due, in milliseconds; longer than a node's, so that all is looked for at the end.
+/// Between two looks at what is due, in milliseconds; longer than a node's, so that all is looked
+/// for at the end.
 const TICKS_MS: u64 = 400;
 
 /// So many of them a disk writes nothing at the end.
@@ -302,7 +303,8 @@ impl World {
         self.break_promise("a message is neither acked nor refused".to_owned());
     }
 
-    /// One of several nodes has a disk that writes nothing for longer than the others look for what it showed them.
+    /// One of several nodes has a disk that writes nothing for longer than the others look for what
+    /// it showed them.
     fn hold_a_queue(&mut self) -> VecDeque<Write> {
         let several = self.nodes.get_mut(1..).unwrap_or_default();
         several.last_mut().map(|node| std::mem::take(&mut node.queue)).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! The licences of what the program is linked with, as their texts ask for.
 //!
-//! Lives here: which packages those are, and their texts, each text once. Not here: which licences are allowed.
+//! Lives here: which packages those are, and their texts, each text once. Not here: which licences
+//! are allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

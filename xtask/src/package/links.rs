@@ -1,6 +1,7 @@
 //! Links of documents that are shipped elsewhere than they lie in the repository.
 //!
-//! Lives here: finding them in Markdown, and leading them anew. Not here: what is shipped, and where to.
+//! Lives here: finding them in Markdown, and leading them anew. Not here: what is shipped, and
+//! where to.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,8 +9,9 @@ use crate::shell::root;
 
 /// The text of a document with its links as they must be where it is shipped to.
 ///
-/// `moved` is its path in the repository and in the tree; `place` says where a file or folder of the repository goes.
-/// A link to one that is not shipped leaves its words alone. What leads to no file of the repository stays as it is.
+/// `moved` is its path in the repository and in the tree; `place` says where a file or folder of
+/// the repository goes. A link to one that is not shipped leaves its words alone. What leads to no
+/// file of the repository stays as it is.
 pub(super) fn led_anew(
     text: &str,
     moved: (&Path, &Path),

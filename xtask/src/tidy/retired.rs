@@ -1,8 +1,8 @@
 //! Names that were given up, each with what to say instead: a word that means two things comes back
 //! by habit.
 //!
-//! Lives here: the table and its check. Not here: words that are wrong everywhere (`tidy`), what the
-//! words mean (docs/glossary.md). Identifiers are compared whole; in comments only what means
+//! Lives here: the table and its check. Not here: words that are wrong everywhere (`tidy`), what
+//! the words mean (docs/glossary.md). Identifiers are compared whole; in comments only what means
 //! nothing else in English is looked for.
 
 use super::source::{code_only, words};

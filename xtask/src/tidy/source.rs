@@ -2,7 +2,8 @@
 //!
 //! Lives here: imports, names, words. Not here: what is allowed (`tidy`).
 
-/// What a file takes from its own crate: `hub::Hub` for `use crate::hub::Hub` and for `use crate::{hub::Hub, ..}`.
+/// What a file takes from its own crate: `hub::Hub` for `use crate::hub::Hub` and for
+/// `use crate::{hub::Hub, ..}`.
 pub(super) fn imports(code: &str) -> Vec<String> {
     let path = |text: &str| -> String {
         text.chars().take_while(|c| c.is_alphanumeric() || "_:".contains(*c)).collect()
@@ -77,7 +78,8 @@ fn take_apart(text: &str, before: &[String], found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Whether the code names this crate or path: not a module of its own of the same name, not the end of a longer path.
+/// Whether the code names this crate or path: not a module of its own of the same name, not the end
+/// of a longer path.
 pub(super) fn names(code: &str, name: &str) -> bool {
     !code.contains(&format!("mod {name};"))
         && code.match_indices(name).any(|(at, _)| {

@@ -24,8 +24,8 @@ pub(crate) struct NewConversation {
     /// A visitor of before. Without one, a new visitor is made.
     #[schema(value_type = Option<String>)]
     visitor_id: Option<VisitorId>,
-    /// What the visitor said about themselves, as the site's form has it. Of a visitor of before, what is left out
-    /// stays as it is.
+    /// What the visitor said about themselves, as the site's form has it. Of a visitor of before,
+    /// what is left out stays as it is.
     #[serde(default)]
     #[schema(inline = false)]
     visitor: Option<NewVisitor>,
@@ -33,7 +33,8 @@ pub(crate) struct NewConversation {
     /// Who gets it, at once; without one it waits in line and is offered.
     #[schema(value_type = Option<String>)]
     assignee: Option<AgentId>,
-    /// Which privacy notice the visitor was shown, where the site has one: SHA-256 as 64 hex digits.
+    /// Which privacy notice the visitor was shown, where the site has one: SHA-256 as 64 hex
+    /// digits.
     notice_hash: Option<String>,
     /// The page that it is about.
     #[schema(value_type = Option<String>)]
@@ -61,8 +62,8 @@ pub(crate) struct FirstMessage {
     /// At most 4000 characters.
     #[schema(value_type = String)]
     text: Personal<String>,
-    /// Whose words these are: the visitor's, which is so where a key does not say, or those of whoever asks. An agent
-    /// speaks for themselves alone.
+    /// Whose words these are: the visitor's, which is so where a key does not say, or those of
+    /// whoever asks. An agent speaks for themselves alone.
     author: Option<FirstAuthor>,
 }
 

@@ -63,8 +63,9 @@ pub(crate) struct Conversation {
     last_message_at: Option<UnixMillis>,
     #[schema(value_type = u64)]
     created_at: UnixMillis,
-    /// When it changed last, by its state or by what was said. Moves with the store's order of changes, so that asking
-    /// for what was updated after the greatest one that was seen misses nothing; a message shows here within a second or two.
+    /// When it changed last, by its state or by what was said. Moves with the store's order of
+    /// changes, so that asking for what was updated after the greatest one that was seen misses
+    /// nothing; a message shows here within a second or two.
     #[schema(value_type = u64)]
     updated_at: UnixMillis,
     #[schema(value_type = Option<u64>)]

@@ -1,5 +1,6 @@
-//! What a request costs does not grow with what was kept before it: every route of both routers, at one times and at twenty
-//! times the data, by the steps of SQLite's machine. A new route that no body is known for fails here.
+//! What a request costs does not grow with what was kept before it: every route of both routers, at
+//! one times and at twenty times the data, by the steps of SQLite's machine. A new route that no
+//! body is known for fails here.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use crate::store::conformance::{MessageKind, World as Lines};
 use crate::store::sqlite::tests::Steps;
 use crate::store::{ConversationRow, VisitorRow, Write};
 
-/// A route may cost so many times as much with twenty times the data. A tree grows a level; a scan is ten times as much.
+/// A route may cost so many times as much with twenty times the data. A tree grows a level; a scan
+/// is ten times as much.
 const RATIO_MAX: u64 = 2;
 
 /// Steps that come and go with which page of a tree is full.
@@ -55,8 +57,8 @@ async fn fill(world: &World, times: usize) {
         (company.visitor, company.agent.agent),
         company.conversation,
     );
-    // The newest are notes alone. With something else in the batch it goes to the file at once, and no request pays for
-    // its being carried there later.
+    // The newest are notes alone. With something else in the batch it goes to the file at once, and
+    // no request pays for its being carried there later.
     let said = u64::try_from(company.messages.len()).unwrap();
     let lines = u64::try_from(times).unwrap() * 300;
     let mut writes = vec![Write::Conversation(Box::new(template))];
@@ -158,7 +160,8 @@ async fn costs(times: usize) -> BTreeMap<String, u64> {
                 _ => body.clone(),
             };
             let answer = send(router, &by, method, &format!("{path}{query}"), body).await;
-            // What is refused for its own reasons was looked at all the same; what is malformed was not.
+            // What is refused for its own reasons was looked at all the same; what is malformed was
+            // not.
             let status = answer.status.as_u16();
             assert!(!matches!(status, 400 | 401 | 405 | 415 | 500..), "{name}: {answer:?}");
             costs.insert(

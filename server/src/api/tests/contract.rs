@@ -104,7 +104,8 @@ async fn the_same_create_twice_at_once_happens_once() {
     let body = json!({ "name": "Twin shop", "origins": [] });
     let post = || world.post(&by, "/v1/sites", body.clone());
     let (one, two) = tokio::join!(post(), post());
-    // The later one is asked to come again, or gets the earlier one's answer if that was done by then.
+    // The later one is asked to come again, or gets the earlier one's answer if that was done by
+    // then.
     let answer = post().await.expect(201).json();
     for made in [one, two] {
         assert!(made.status == 409 || made.json() == answer, "{made:?}");

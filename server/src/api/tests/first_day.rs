@@ -1,5 +1,5 @@
-//! What an integration leans on: times, tags of answers, places of what was made, names of unknown fields, lists that go
-//! on where they stopped; and the documents by the rules of a linter.
+//! What an integration leans on: times, tags of answers, places of what was made, names of unknown
+//! fields, lists that go on where they stopped; and the documents by the rules of a linter.
 
 use axum::body::Body;
 use http::Request;

@@ -1,4 +1,5 @@
-//! Limits are a person's and a program's, by whichever way they come, and every answer says what is left.
+//! Limits are a person's and a program's, by whichever way they come, and every answer says what is
+//! left.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Signing in however an address and a password are typed, in as many Organizations as a person works for, and
-//! the way back from a forgotten password.
+//! Signing in however an address and a password are typed, in as many Organizations as a person
+//! works for, and the way back from a forgotten password.
 
 use protocol::conversation::Role;
 use protocol::ids::TenantId;

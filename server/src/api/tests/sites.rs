@@ -134,7 +134,8 @@ async fn any_page_may_read_a_widgets_configuration_and_its_refusal() {
     world.patch(&world.a.by_admin, &site, notice).await.expect(200);
     let shop = By::nobody().from(Some("https://shop.example"));
     let widget = world.get(&shop, &path).await.expect(200);
-    // By its name and with leave for cookies, which a page's own `fetch` may send along; none counts.
+    // By its name and with leave for cookies, which a page's own `fetch` may send along; none
+    // counts.
     assert_eq!(widget.header("access-control-allow-origin"), "https://shop.example");
     assert_eq!(widget.header("access-control-allow-credentials"), "true");
     assert_eq!(widget.header("cross-origin-resource-policy"), "cross-origin");

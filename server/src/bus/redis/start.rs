@@ -1,4 +1,5 @@
-//! Before the first message: a Redis that is far away is spoken to under TLS, and none keeps what passes.
+//! Before the first message: a Redis that is far away is spoken to under TLS, and none keeps what
+//! passes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -39,7 +39,8 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         (usize::from(*first), rest)
     } else {
         let count = usize::from(*first - LONG);
-        // Four gigabytes are enough, and none at all is a length that only the end tells: not in DER.
+        // Four gigabytes are enough, and none at all is a length that only the end tells: not in
+        // DER.
         let digits = rest.get(..count).filter(|_| (1..=4).contains(&count))?;
         let length = digits.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
         (length, rest.get(count..)?)

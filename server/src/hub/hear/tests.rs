@@ -246,7 +246,8 @@ impl Nodes {
     }
 }
 
-/// Both tabs write at once; every message is acked, stored once, and both screens show the transcript.
+/// Both tabs write at once; every message is acked, stored once, and both screens show the
+/// transcript.
 async fn two_nodes_show_one_order(nodes: &Nodes, one: Arc<Hub>, two: Arc<Hub>) {
     const EACH: u32 = 60;
     let left = Arc::new(Tab::open(&one, nodes.world, 1).await);

@@ -54,7 +54,8 @@ impl Rooms {
         }
     }
 
-    /// Reads what was missed; what is not there yet is looked for again, and void after the last look.
+    /// Reads what was missed; what is not there yet is looked for again, and void after the last
+    /// look.
     pub(in crate::hub) async fn fill_gaps(&self) {
         let all = self.gaps.lock().take_missed(self.times.instant());
         for missed in all {

@@ -1,6 +1,6 @@
-//! What a frame costs does not grow with what was kept before it or with how many wait: every kind of frame that a client may
-//! send, at one times and at twenty times the data, by the steps of SQLite's machine and by the frames that it sets off. A new
-//! kind without a case fails here.
+//! What a frame costs does not grow with what was kept before it or with how many wait: every kind
+//! of frame that a client may send, at one times and at twenty times the data, by the steps of
+//! SQLite's machine and by the frames that it sets off. A new kind without a case fails here.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,8 @@ struct Cost {
     told: u64,
 }
 
-/// An Organization in which much has happened: conversations that wait, closed ones, and a long one.
+/// An Organization in which much has happened: conversations that wait, closed ones, and a long
+/// one.
 struct Old {
     stand: Stand,
     world: World,

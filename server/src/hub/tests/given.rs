@@ -1,5 +1,5 @@
-//! Conversations that programs and agents begin for visitors, who may give one to whom, and labels that change on all
-//! that have them.
+//! Conversations that programs and agents begin for visitors, who may give one to whom, and labels
+//! that change on all that have them.
 
 use protocol::conversation::Role;
 use protocol::ids::{AgentId, SiteId, TagId};

@@ -1,4 +1,5 @@
-//! What was acked is looked for again: what is there counts as kept, what ended as nothing, and what is lost pages.
+//! What was acked is looked for again: what is there counts as kept, what ended as nothing, and
+//! what is lost pages.
 
 use protocol::time::Day;
 

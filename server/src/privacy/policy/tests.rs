@@ -173,8 +173,8 @@ fn the_last_days_that_can_be_named_do_not_overflow() {
     }
 }
 
-/// Walks from day to day, with its own calendar: a date is past a promise of months when its year and
-/// month are, or when they are equal and its day of the month is greater.
+/// Walks from day to day, with its own calendar: a date is past a promise of months when its year
+/// and month are, or when they are equal and its day of the month is greater.
 mod oracle {
     use super::*;
 

@@ -1,4 +1,5 @@
-//! Payment card numbers: an issuer's prefix and length, a valid check digit, and written as people write a card.
+//! Payment card numbers: an issuer's prefix and length, a valid check digit, and written as people
+//! write a card.
 
 use std::ops::Range;
 
@@ -45,7 +46,8 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Every window is judged, not only the first that fits: behind a match by chance the rest of a card would stay.
+/// Every window is judged, not only the first that fits: behind a match by chance the rest of a
+/// card would stay.
 fn find_in_run(text: &str, run: &Run, found: &mut Vec<Range<usize>>) {
     let page = Page { text, run, groups: &run.groups, as_printed: false };
     page.find(found);
@@ -75,8 +77,8 @@ fn gap(groups: &[Group], nth: usize) -> Option<Gap> {
     groups.get(nth).map(|group| group.gap)
 }
 
-/// The groups with that one joined to the one before, and where it is then. None where each stands on a line of its
-/// own among others: a column of numbers.
+/// The groups with that one joined to the one before, and where it is then. None where each stands
+/// on a line of its own among others: a column of numbers.
 fn joined(groups: &[Group], nth: usize) -> Option<(Vec<Group>, usize)> {
     let at = nth.checked_sub(1)?;
     if gap(groups, at) == Some(Gap::Line) || gap(groups, nth + 1) == Some(Gap::Line) {
@@ -179,7 +181,8 @@ impl Page<'_> {
         fraction(nth).is_some() && (is_other(nth.checked_sub(2)) || is_other(Some(nth + 2)))
     }
 
-    /// Written in groups that no card has printed on it, with nothing beside them that would go on like them.
+    /// Written in groups that no card has printed on it, with nothing beside them that would go on
+    /// like them.
     fn is_grouped(
         &self,
         start: usize,
@@ -236,7 +239,8 @@ impl Page<'_> {
         usual && written && (uniform || long) && alone(before) && alone(after)
     }
 
-    /// Whether a four stands before with the gap that these have: what is printed as a card is the end of an order.
+    /// Whether a four stands before with the gap that these have: what is printed as a card is the
+    /// end of an order.
     fn goes_on_fours(&self, start: usize) -> bool {
         let before = start.checked_sub(1).and_then(|nth| self.groups.get(nth));
         before.is_some_and(|group| group.len == 4)
@@ -255,7 +259,8 @@ impl Page<'_> {
         }
     }
 
-    /// Whether the groups that stand close together here are, as a whole, the number of a parcel or of a SIM card.
+    /// Whether the groups that stand close together here are, as a whole, the number of a parcel or
+    /// of a SIM card.
     fn is_parcel_or_chip(&self, start: usize, end: usize) -> bool {
         let close = |group: &Group| matches!(group.gap, Gap::Close(_));
         let before = self.groups.get(..=start).unwrap_or_default().iter().rev();
@@ -271,7 +276,8 @@ impl Page<'_> {
         is_whole || (start.saturating_sub(CHIP)..=start).any(|from| self.is_chip(from, end))
     }
 
-    /// Whether the number of a SIM card begins here, in fours of which none stands before, and goes at least to there.
+    /// Whether the number of a SIM card begins here, in fours of which none stands before, and goes
+    /// at least to there.
     fn is_chip(&self, from: usize, end: usize) -> bool {
         let Some(groups @ [first, rest @ ..]) = self.groups.get(from..from + CHIP) else {
             return false;
@@ -294,20 +300,21 @@ impl Page<'_> {
     }
 }
 
-/// Cards of airlines begin with 1, as much else does, and are told from it by how they are written or called.
+/// Cards of airlines begin with 1, as much else does, and are told from it by how they are written
+/// or called.
 fn is_air_travel(window: &[Group], values: &[u8]) -> bool {
     let lengths = || window.iter().map(|group| group.len);
     values.first() == Some(&1) && (lengths().eq([4, 5, 6]) || lengths().eq([15]))
 }
 
-/// A phone number in international form has up to fifteen digits (E.164), but in no country that begins with 3 more
-/// than thirteen.
+/// A phone number in international form has up to fifteen digits (E.164), but in no country that
+/// begins with 3 more than thirteen.
 fn is_phone(values: &[u8]) -> bool {
     matches!((values.len(), values), (..=13, _) | (14 | 15, [0..=2 | 4.., ..]))
 }
 
-/// Articles, phones of Germany and Austria without their plus, and citizens of China, all of whose numbers begin with
-/// a province and have a date of birth in them.
+/// Articles, phones of Germany and Austria without their plus, and citizens of China, all of whose
+/// numbers begin with a province and have a date of birth in them.
 fn is_article(values: &[u8]) -> bool {
     match values {
         [4, 9, ..] | [4, 3, 6, ..] if values.len() == OLD => true,

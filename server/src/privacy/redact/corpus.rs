@@ -1,5 +1,6 @@
-//! Both errors of redaction, held against a budget: cards and accounts in every form that people write them in, of
-//! which none may stay, and everyday numbers, of which one in a hundred may be hidden.
+//! Both errors of redaction, held against a budget: cards and accounts in every form that people
+//! write them in, of which none may stay, and everyday numbers, of which one in a hundred may be
+//! hidden.
 //!
 //! All of it is made from seeds, so that each run sees the same numbers.
 
@@ -50,8 +51,8 @@ impl Chance {
     }
 }
 
-/// The digits with the last one changed so that every second from the right counts `weight` times and the sum of
-/// what they count is a multiple of ten: 2 for Luhn, 3 for GS1.
+/// The digits with the last one changed so that every second from the right counts `weight` times
+/// and the sum of what they count is a multiple of ten: 2 for Luhn, 3 for GS1.
 fn checked(digits: &str, weight: u32) -> String {
     let sum: u32 = (0_u32..)
         .zip(digits.chars().rev().skip(1))

@@ -94,7 +94,8 @@ impl Gap {
         matches!(self, Self::Odd(odd) if odd & (LISTED | LINED) == 0)
     }
 
-    /// Whether both are of one kind. Those of a few spaces, hyphens and dots are, whichever they are.
+    /// Whether both are of one kind. Those of a few spaces, hyphens and dots are, whichever they
+    /// are.
     pub(super) fn is_like(self, other: Self) -> bool {
         self == other || matches!((self, other), (Self::Close(_), Self::Close(_)))
     }
@@ -115,8 +116,8 @@ pub(super) struct Group {
 #[derive(Debug, Default)]
 pub(super) struct Run {
     pub(super) values: Vec<u8>,
-    /// The sums of the values up to each place, of which those at even places count once, and those at odd ones.
-    /// Where there are fewer than a card has there are none.
+    /// The sums of the values up to each place, of which those at even places count once, and those
+    /// at odd ones. Where there are fewer than a card has there are none.
     sums: Vec<[u32; 2]>,
     pub(super) groups: Vec<Group>,
     /// A plus stands before the first digit, as before a phone number.
@@ -140,7 +141,8 @@ impl Run {
         }
     }
 
-    /// The run without the numbers that count the items of a list: `1. 4111`, `2. 1111`. None where it has none.
+    /// The run without the numbers that count the items of a list: `1. 4111`, `2. 1111`. None where
+    /// it has none.
     pub(super) fn without_counters(&self) -> Option<Self> {
         let (mut next, mut counters) = (1, Vec::new());
         for (nth, group) in self.groups.iter().enumerate() {
@@ -174,8 +176,8 @@ impl Run {
         Some(rest)
     }
 
-    /// The groups, where single digits with a gap of one kind between them count as one group, and only another kind
-    /// of gap parts them: `4 1 1 1 | 1 1 1 1`. None where too few stand so.
+    /// The groups, where single digits with a gap of one kind between them count as one group, and
+    /// only another kind of gap parts them: `4 1 1 1 | 1 1 1 1`. None where too few stand so.
     pub(super) fn drawn_together(&self) -> Option<Vec<Group>> {
         let single = |nth: usize| self.groups.get(nth).is_some_and(|group| group.len == 1);
         if self.groups.iter().filter(|group| group.len == 1).count() < SINGLES_MIN {
@@ -212,8 +214,8 @@ impl Run {
         values.iter().fold(0_i64, |n, value| n.wrapping_mul(10).wrapping_add(i64::from(*value)))
     }
 
-    /// Adds up what the values count for the check of a card's number: every second from the right is doubled, of
-    /// which the digits are added up.
+    /// Adds up what the values count for the check of a card's number: every second from the right
+    /// is doubled, of which the digits are added up.
     fn add_up(&mut self) {
         self.sums.clear();
         self.sums.reserve(self.values.len());

@@ -7,7 +7,8 @@ use super::may_begin_digit;
 use super::sign::{Sign, looks_like, sign};
 use super::words::is_called_account;
 
-/// Signs that may stand between two of one number: a line's end with what indents the next, a table's column.
+/// Signs that may stand between two of one number: a line's end with what indents the next, a
+/// table's column.
 const GAP_CHARS_MAX: usize = 64;
 
 /// Other signs among them, as `** **` has.
@@ -22,8 +23,8 @@ const WORD_MAX: usize = 64;
 /// Letters and digits of the shortest.
 const LENGTH_MIN: usize = 15;
 
-/// Countries and the length of their numbers (the registry of ISO 13616, and those that use it all the
-/// same), in the order of the alphabet.
+/// Countries and the length of their numbers (the registry of ISO 13616, and those that use it all
+/// the same), in the order of the alphabet.
 pub(super) const COUNTRIES: &[(&str, usize)] = &[
     ("AD", 24),
     ("AE", 23),
@@ -195,7 +196,8 @@ fn signs(text: &str) -> impl Iterator<Item = (usize, usize, Sign)> {
     })
 }
 
-/// What a character is in an account's number, where letters that look like a Latin one are taken for it.
+/// What a character is in an account's number, where letters that look like a Latin one are taken
+/// for it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only of other characters more is to be said")]
 #[inline]
 fn read(char: char) -> Sign {
@@ -289,8 +291,8 @@ fn number_at(text: &str, start: usize) -> Option<usize> {
     (valid && is_written_so(&number) && begins_word(text.get(..start)?, &number)).then_some(end)
 }
 
-/// Whether the country stands by itself in small letters, as `is`, `it` and `no` do before other numbers, and nobody
-/// speaks of an account.
+/// Whether the country stands by itself in small letters, as `is`, `it` and `no` do before other
+/// numbers, and nobody speaks of an account.
 fn begins_with_word(text: &str, start: usize, [_, second, third, _]: &[Place; 4]) -> bool {
     let by_itself = !second.parted && third.parted;
     let small = || {
@@ -300,8 +302,8 @@ fn begins_with_word(text: &str, start: usize, [_, second, third, _]: &[Place; 4]
     by_itself && small() && !is_called_account(text, start)
 }
 
-/// Nothing stands before it in its word, or letters alone, as in `IBANDE89…`, where it is in one piece or in groups of
-/// one length, or says so.
+/// Nothing stands before it in its word, or letters alone, as in `IBANDE89…`, where it is in one
+/// piece or in groups of one length, or says so.
 fn begins_word(before: &str, number: &[Place]) -> bool {
     let is_alnum = |char: &char| matches!(sign(*char), Sign::Digit(_) | Sign::Letter(_));
     let seen =
@@ -314,15 +316,17 @@ fn begins_word(before: &str, number: &[Place]) -> bool {
                 || is_uniform(number, |place| place.parted)))
 }
 
-/// Nothing stands behind it in its word; or letters alone, where it is in one piece, as in `…3000BIC`.
+/// Nothing stands behind it in its word; or letters alone, where it is in one piece, as in
+/// `…3000BIC`.
 fn ends_word(number: &[Place], behind: impl Iterator<Item = Place>) -> bool {
     let in_one_piece = number.iter().skip(1).all(|place| !place.parted);
     let mut behind = behind.take_while(|place| !place.parted).take(WORD_MAX);
     if in_one_piece { behind.all(|place| place.value > 9) } else { behind.next().is_none() }
 }
 
-/// In groups of one length, which a line's end may part, or mostly of digits, so that words of a sentence are none; and
-/// as banks part it. With other signs between the groups, these are of one length.
+/// In groups of one length, which a line's end may part, or mostly of digits, so that words of a
+/// sentence are none; and as banks part it. With other signs between the groups, these are of one
+/// length.
 fn is_written_so(number: &[Place]) -> bool {
     let letters = number.iter().skip(4).filter(|place| place.value > 9).count();
     let marked = number.iter().skip(1).any(|place| place.marked);

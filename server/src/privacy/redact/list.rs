@@ -1,4 +1,5 @@
-//! Numbers one after the other that are no card, though some of them could be: sizes, prices, years, tables.
+//! Numbers one after the other that are no card, though some of them could be: sizes, prices,
+//! years, tables.
 
 use super::digits::{Gap, Group};
 use super::issuer::is_issued;
@@ -49,8 +50,8 @@ fn rises_evenly(numbers: &[i64]) -> bool {
     even && is_monotone(numbers, |a, b| a < b)
 }
 
-/// Whether these fours stand among so many others that a valid number among them means little: unless most of them
-/// are valid numbers, a date stands beside these, or a card is spoken of.
+/// Whether these fours stand among so many others that a valid number among them means little:
+/// unless most of them are valid numbers, a date stands beside these, or a card is spoken of.
 fn is_among_others(page: &Page<'_>, start: usize, end: usize) -> bool {
     let kind = |nth: usize| page.groups.get(nth).map(|group| group.gap);
     let gaps = || (start + 1..=end).filter_map(kind);

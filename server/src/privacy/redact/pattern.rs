@@ -1,7 +1,9 @@
-//! A site's own pattern: judged by its worst time before it is taken, and bounded while it searches.
+//! A site's own pattern: judged by its worst time before it is taken, and bounded while it
+//! searches.
 //!
-//! The library's time is at most the text's length times the states that can be alive at once; and where a search
-//! may look far beyond what it finds, that again for each hit. Both are counted, never measured by a clock.
+//! The library's time is at most the text's length times the states that can be alive at once; and
+//! where a search may look far beyond what it finds, that again for each hit. Both are counted,
+//! never measured by a clock.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -12,8 +14,8 @@ use regex_automata::util::primitives::StateID;
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind};
 
-/// States of all patterns of a site that can be alive at one place of a text: some forty milliseconds for the longest
-/// text in ASCII, if everything is against it.
+/// States of all patterns of a site that can be alive at one place of a text: some forty
+/// milliseconds for the longest text in ASCII, if everything is against it.
 pub(super) const ALIVE_MAX: usize = 512;
 
 /// Texts up to here have the same number of steps; there is no hurry with them.
@@ -135,7 +137,8 @@ impl Pattern {
     }
 }
 
-/// Places of the pattern that can each be alive on their own: its letters and classes, as often as they are repeated.
+/// Places of the pattern that can each be alive on their own: its letters and classes, as often as
+/// they are repeated.
 fn places(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,
@@ -152,8 +155,8 @@ fn places(hir: &Hir) -> usize {
     }
 }
 
-/// Whether a search can go on without end behind a match, in the hope of a longer one: where something is repeated
-/// without a bound and more must follow it.
+/// Whether a search can go on without end behind a match, in the hope of a longer one: where
+/// something is repeated without a bound and more must follow it.
 fn looks_far(hir: &Hir, may_end_behind: bool) -> bool {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_) => false,
@@ -175,8 +178,8 @@ fn looks_far(hir: &Hir, may_end_behind: bool) -> bool {
     }
 }
 
-/// The most states that any text can make alive at once, by going through all sets of them that there are; `None`
-/// where there are too many to go through.
+/// The most states that any text can make alive at once, by going through all sets of them that
+/// there are; `None` where there are too many to go through.
 fn most_alive(nfa: &NFA) -> Option<usize> {
     let mut closure = Closure { nfa, seen: vec![false; nfa.states().len()], stack: Vec::new() };
     let start = closure.of([nfa.start_unanchored()]);

@@ -47,8 +47,8 @@ pub(super) fn is_thousands(lengths: &[usize]) -> bool {
     }
 }
 
-/// Groups in which another number is far likelier than a card, where nobody calls it one: a number with a quantity
-/// or a price behind it, an order with its position, a parcel's.
+/// Groups in which another number is far likelier than a card, where nobody calls it one: a number
+/// with a quantity or a price behind it, an order with its position, a parcel's.
 pub(super) fn says_something_else(lengths: &[usize]) -> bool {
     !matches!(lengths, [16, _]) && matches!(lengths, [_, ..4] | [10, 6] | [9, 10] | [7, 9] | [9, 7])
 }

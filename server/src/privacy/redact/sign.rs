@@ -48,8 +48,8 @@ const ASCII: [Sign; 128] = {
     signs
 };
 
-/// Digits in rings, brackets and above or below the line: the first, the last, and the first's value. Unicode has no
-/// category of its own for them.
+/// Digits in rings, brackets and above or below the line: the first, the last, and the first's
+/// value. Unicode has no category of its own for them.
 const DRESSED: [(u32, u32, u8); 19] = [
     (0xB2, 0xB3, 2),
     (0xB9, 0xB9, 1),
@@ -179,8 +179,8 @@ fn dressed_letter(char: char, code: u32) -> Option<u8> {
     }
 }
 
-/// A digit of Chinese, of words or of merchants, by its value. They are words as well, so that they are no digits to
-/// whoever looks for those.
+/// A digit of Chinese, of words or of merchants, by its value. They are words as well, so that they
+/// are no digits to whoever looks for those.
 pub(super) fn han(char: char) -> Option<u8> {
     Some(match char {
         '\u{3007}' | '\u{96F6}' => 0,

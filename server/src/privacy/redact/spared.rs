@@ -1,7 +1,8 @@
-//! Where digits are left alone: in links, paths, addresses of mail, UUIDs and long hexadecimal numbers, which would
-//! be broken.
+//! Where digits are left alone: in links, paths, addresses of mail, UUIDs and long hexadecimal
+//! numbers, which would be broken.
 //!
-//! A word may be as long as the text and full of numbers, so each is looked at once, and not for each number in it.
+//! A word may be as long as the text and full of numbers, so each is looked at once, and not for
+//! each number in it.
 
 use std::ops::Range;
 
@@ -20,7 +21,8 @@ const FILES: [&str; 22] = [
     "mp4", "pdf", "png", "txt", "wav", "webp", "xls", "xlsx", "zip",
 ];
 
-/// Letters of most domains that hosts are in, and some of the longer ones. What else has dots between is a sentence.
+/// Letters of most domains that hosts are in, and some of the longer ones. What else has dots
+/// between is a sentence.
 const DOMAIN_MAX: usize = 4;
 const DOMAINS: [&str; 22] = [
     "agency", "berlin", "cloud", "digital", "email", "example", "global", "group", "hamburg",
@@ -28,7 +30,8 @@ const DOMAINS: [&str; 22] = [
     "tools", "travel", "website", "world",
 ];
 
-/// Letters, digits and what joins them, at most, behind a number in the name of a file or an address of mail.
+/// Letters, digits and what joins them, at most, behind a number in the name of a file or an
+/// address of mail.
 const NAME_BYTES_MAX: usize = 64;
 
 /// Judges what was found in a text, which is fastest in the order of the text.
@@ -82,7 +85,8 @@ impl<'t> Spared<'t> {
         link.has_path_before(found.start, begins_digit) && !self.is_cards_value(link, &word, found)
     }
 
-    /// Whether the part of a link in which this lies is a card's or an account's number by its name.
+    /// Whether the part of a link in which this lies is a card's or an account's number by its
+    /// name.
     fn is_cards_value(&mut self, link: Link, word: &Range<usize>, found: &Range<usize>) -> bool {
         let parts = ['?', '&', ';', '#', '/', ','];
         let value = match &self.part {
@@ -180,8 +184,8 @@ impl Stretch {
     }
 }
 
-/// Where links end in a stretch, as whoever makes them of a text ends them: before a sentence's signs, and before a
-/// bracket that closes none of the link's own.
+/// Where links end in a stretch, as whoever makes them of a text ends them: before a sentence's
+/// signs, and before a bracket that closes none of the link's own.
 fn link_ends(text: &str, stretch: &Range<usize>) -> Vec<usize> {
     let (mut ends, mut start, mut open) = (Vec::new(), stretch.start, 0_usize);
     let chars = text.get(stretch.clone()).unwrap_or_default().char_indices();
@@ -254,7 +258,8 @@ fn is_hash(word: &str) -> bool {
 /// A word that may be a link, as it is read from its beginning to some place in it.
 #[derive(Debug, Clone, Copy)]
 struct Link {
-    /// Where its path begins for a place before `host_from`, which sees no scheme, and for one behind.
+    /// Where its path begins for a place before `host_from`, which sees no scheme, and for one
+    /// behind.
     bare: Option<usize>,
     host_from: usize,
     full: Option<usize>,

@@ -163,7 +163,8 @@ fn with_check_digit(mut digits: Vec<u8>) -> Vec<u8> {
     digits
 }
 
-/// An account number of a country, which is given with its length: the account, and the check digits that suit it.
+/// An account number of a country, which is given with its length: the account, and the check
+/// digits that suit it.
 fn account((country, length): (&str, usize), account: &[u32]) -> String {
     let account: String =
         account.iter().take(length - 4).map(|sign| char::from_digit(*sign, 36).unwrap()).collect();

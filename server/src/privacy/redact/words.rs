@@ -43,8 +43,8 @@ const TECHNICAL: [&str; 12] = [
 /// Bytes before a number in which a word counts that calls it a card.
 const CARD_BYTES: usize = 60;
 
-/// Bytes before a number in which a word counts that calls it something else, and nothing but the number stands
-/// behind it.
+/// Bytes before a number in which a word counts that calls it something else, and nothing but the
+/// number stands behind it.
 const OTHER_BYTES: usize = 32;
 
 /// The text before a place, at most so many bytes of it.
@@ -62,7 +62,8 @@ pub(super) fn is_called_card(text: &str, at: usize) -> bool {
 /// Whether what begins here is called an account.
 pub(super) fn is_called_account(text: &str, at: usize) -> bool {
     let before = before(text, at, OTHER_BYTES).as_bytes();
-    // Asked of every number behind a short word: nothing is copied for it, and most letters begin none.
+    // Asked of every number behind a short word: nothing is copied for it, and most letters begin
+    // none.
     before.iter().enumerate().any(|(at, byte)| {
         accounts(*byte).iter().any(|word| {
             let there = before.get(at..at + word.len());
@@ -92,7 +93,8 @@ pub(super) fn is_called_otherwise(text: &str, at: usize) -> bool {
     }) && !is_called_card(text, at)
 }
 
-/// Whether the name of a technical number stands directly before, with a number of its own at most: `IMEI 2: …`.
+/// Whether the name of a technical number stands directly before, with a number of its own at most:
+/// `IMEI 2: …`.
 pub(super) fn is_technical(text: &str, at: usize) -> bool {
     let before =
         before(text, at, OTHER_BYTES).trim_end_matches(|char: char| !char.is_alphanumeric());

@@ -1,4 +1,5 @@
-//! Several nodes: what another one says is in doubt until the store was read, and the store has the last word.
+//! Several nodes: what another one says is in doubt until the store was read, and the store has the
+//! last word.
 
 use super::*;
 

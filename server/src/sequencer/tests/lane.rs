@@ -100,7 +100,8 @@ fn what_stands_behind_a_message_that_is_refused_for_a_while_is_refused_with_it()
     assert_eq!(ack(&mut lanes, 2, now), [1]);
 }
 
-/// What was owed came by another connection of its author, and what was refused because of it did not.
+/// What was owed came by another connection of its author, and what was refused because of it did
+/// not.
 #[test]
 fn what_was_refused_for_another_that_came_elsewhere_comes_before_anything_later() {
     let (mut lanes, now) = (Lane::default(), epoch());

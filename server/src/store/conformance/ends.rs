@@ -1,4 +1,5 @@
-//! What ends: erasure, destroyed keys, what is over; the mark of the clock; and the feed, which tells of it.
+//! What ends: erasure, destroyed keys, what is over; the mark of the clock; and the feed, which
+//! tells of it.
 
 use std::sync::Arc;
 

@@ -110,7 +110,8 @@ pub(super) async fn what_changed_is_found_in_its_order_and_nothing_is_missed(sto
     assert_eq!(store.changed_at(World::new(28).tenant, id(5)).await.unwrap(), None);
     let since = (newest, ConversationId::from_bytes([0xff; 16]));
     assert!(found(store, tenant, changed(since), 9).await.is_empty());
-    // A new version, a label off and another on, and words; in whichever order, the later comes later.
+    // A new version, a label off and another on, and words; in whichever order, the later comes
+    // later.
     let mut row = one_of_five(&world, 2);
     (row.version, row.tags) = (2, Vec::new());
     store.write(vec![Write::Conversation(Box::new(row))]).await.unwrap();

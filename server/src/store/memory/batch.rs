@@ -1,7 +1,8 @@
 //! Writes are carried out here: messages sealed first, under no lock, and then put in their order.
 //!
-//! A single message takes the lock of its shard and nothing else. Everything else goes as a batch: all of
-//! it or nothing, under the locks of its shards, in the order of their numbers, and then the records' where it has one.
+//! A single message takes the lock of its shard and nothing else. Everything else goes as a batch:
+//! all of it or nothing, under the locks of its shards, in the order of their numbers, and then the
+//! records' where it has one.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -318,7 +319,8 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Conversations in which something was said and that do not wait already for that to be listed.
+    /// Conversations in which something was said and that do not wait already for that to be
+    /// listed.
     fn touched(&mut self) -> Vec<ConversationId> {
         let mut touched = Vec::new();
         for before in std::mem::take(&mut self.done) {

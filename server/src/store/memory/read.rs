@@ -1,4 +1,5 @@
-//! Kept things back into rows: copied under their lock, unsealed after it. What is asked of records is SQLite's answer.
+//! Kept things back into rows: copied under their lock, unsealed after it. What is asked of records
+//! is SQLite's answer.
 
 use std::sync::Arc;
 

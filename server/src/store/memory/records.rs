@@ -1,4 +1,5 @@
-//! Records, which SQLite keeps in memory, and what is asked of them with each page: a site's timeline.
+//! Records, which SQLite keeps in memory, and what is asked of them with each page: a site's
+//! timeline.
 
 use std::collections::HashMap;
 

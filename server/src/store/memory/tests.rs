@@ -234,8 +234,9 @@ async fn many_threads_write_one_conversation_and_no_number_is_given_twice() {
     assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
 }
 
-/// Prints what a reservation and a write of one message cost on this machine, over as many conversations as
-/// a load test has; `--nocapture` shows it, and only an optimized build says something.
+/// Prints what a reservation and a write of one message cost on this machine, over as many
+/// conversations as a load test has; `--nocapture` shows it, and only an optimized build says
+/// something.
 #[tokio::test]
 async fn a_message_costs_a_reservation_a_seal_and_one_lock() {
     const CONVERSATIONS: u8 = 200;

@@ -243,7 +243,8 @@ impl Conversation {
         self.rows.get(from.max(to.saturating_sub(limit))..to).unwrap_or_default()
     }
 
-    /// The newest messages in `(after, before)` that the sight does not leave out, the newest first, at most so many.
+    /// The newest messages in `(after, before)` that the sight does not leave out, the newest
+    /// first, at most so many.
     pub(super) fn sighted(
         &self,
         sight: Sight,

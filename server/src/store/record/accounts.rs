@@ -1,5 +1,5 @@
-//! What is set up and who may act, declared: Organizations, sites, agents, sessions, invitations, password links, API
-//! keys, labels, and the kept answers to repeated requests.
+//! What is set up and who may act, declared: Organizations, sites, agents, sessions, invitations,
+//! password links, API keys, labels, and the kept answers to repeated requests.
 
 use std::sync::Arc;
 
@@ -125,8 +125,8 @@ impl Entity for AgentRow {
         ..Table::PLAIN
     };
 
-    // One whose key is destroyed is without a name, an address and a way to sign in: transcripts and pages still count
-    // them.
+    // One whose key is destroyed is without a name, an address and a way to sign in: transcripts
+    // and pages still count them.
     fields!(
         agent, tenant, name, email, role, active, capacity, availability, password_hash, created_at;
         |read: Self| Self { active: read.active && !read.name.expose().is_empty(), ..read }
@@ -134,13 +134,14 @@ impl Entity for AgentRow {
 }
 
 impl AgentRow {
-    /// Name, e-mail, role, state and capacity, as they are here. What they choose themselves has changes of its own,
-    /// so that neither undoes the other.
+    /// Name, e-mail, role, state and capacity, as they are here. What they choose themselves has
+    /// changes of its own, so that neither undoes the other.
     pub fn change(self) -> Change {
         Change::update(self, &["name", "email", "role", "active", "capacity"])
     }
 
-    /// Another choice of when they are there, and the capacity where one is given; of an active agent alone.
+    /// Another choice of when they are there, and the capacity where one is given; of an active
+    /// agent alone.
     pub fn choice(
         tenant: TenantId,
         agent: AgentId,

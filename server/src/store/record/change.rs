@@ -36,7 +36,8 @@ pub enum Change {
     },
 }
 
-/// A record changed: whoever holds a copy of it looks at it again, on this node or on another, which has it from the feed.
+/// A record changed: whoever holds a copy of it looks at it again, on this node or on another,
+/// which has it from the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct News {
     pub tenant: TenantId,
@@ -117,7 +118,8 @@ pub struct Select {
     pub(in crate::store) table: &'static Table,
     /// All of these hold; a value for a column with a keyed hash is hashed first.
     pub(in crate::store) of: Vec<Equal>,
-    /// Rows after the one with this id, where it is one of the same Organization's; else from the beginning.
+    /// Rows after the one with this id, where it is one of the same Organization's; else from the
+    /// beginning.
     pub(in crate::store) after: Option<Value>,
     /// At most so many.
     pub(in crate::store) limit: Option<u16>,
@@ -137,7 +139,8 @@ pub(in crate::store) enum Order {
     Made,
     /// The newest first; `after` is below the last one.
     Last,
-    /// By this column and the id, the greatest first: below this pair, and with a column above that.
+    /// By this column and the id, the greatest first: below this pair, and with a column above
+    /// that.
     Down(&'static str, (i64, [u8; 16]), i64),
     /// By this column and the id, the least first, where another column is not this number.
     Up(&'static str, (&'static str, i64)),

@@ -112,7 +112,8 @@ fn before(row: &mut Row) -> Option<Option<(SecretHash, UnixMillis)>> {
     Some(secret.zip(at))
 }
 
-/// What of a visitor's row lets them in: nothing of it is sealed, and its changes are nobody's news.
+/// What of a visitor's row lets them in: nothing of it is sealed, and its changes are nobody's
+/// news.
 impl Entity for VisitorToken {
     const TABLE: &'static Table = &Table {
         name: "visitors",
@@ -316,8 +317,8 @@ impl Entity for Sketch {
 }
 
 impl Select {
-    /// Headers, the newest first: those begun below a moment and above another. A list of any filter is a walk along
-    /// an index for each state that passes.
+    /// Headers, the newest first: those begun below a moment and above another. A list of any
+    /// filter is a walk along an index for each state that passes.
     pub(in crate::store) fn newest(
         tenant: TenantId,
         filter: &ConversationFilter,

@@ -1,5 +1,5 @@
-//! Changes and questions carried out: what is personal is sealed and opened, what must be unique is told by its name,
-//! and what is over or forgotten is not found.
+//! Changes and questions carried out: what is personal is sealed and opened, what must be unique is
+//! told by its name, and what is over or forgotten is not found.
 //!
 //! The same for every database: one only has to run a statement ([`Asks`], [`Writes`]).
 
@@ -200,7 +200,8 @@ fn noted(table: &'static Table, row: &[Equal]) -> Option<Noted> {
     })
 }
 
-/// What is told of a change once it is committed; nothing of tables whose changes are nobody's news.
+/// What is told of a change once it is committed; nothing of tables whose changes are nobody's
+/// news.
 pub fn news(change: &Change) -> Option<News> {
     let table = change.table();
     let made: Vec<Equal>;
@@ -269,8 +270,8 @@ fn create<D: Writes + ?Sized>(
     Ok(())
 }
 
-/// Values as they stand in their columns: sealed, and what the store fills itself beside them. `row` is what is known of
-/// the row.
+/// Values as they stand in their columns: sealed, and what the store fills itself beside them.
+/// `row` is what is known of the row.
 fn complete<D: Writes + ?Sized>(
     database: &mut D,
     table: &'static Table,
@@ -305,7 +306,8 @@ fn complete<D: Writes + ?Sized>(
         };
         let plain = value.as_bytes().ok_or_else(|| D::damaged(table.name))?;
         let bound = bound::<D>(table, column, &known)?;
-        // Of what is put nothing is sealed once a key is destroyed; the rest of the row is nobody's words.
+        // Of what is put nothing is sealed once a key is destroyed; the rest of the row is nobody's
+        // words.
         let sealed = match lock {
             None => Value::Null,
             Some(lock) => {

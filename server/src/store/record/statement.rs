@@ -1,6 +1,7 @@
 //! The SQL of records, made from a table's declaration for SQLite and for PostgreSQL.
 //!
-//! Lives here: every statement about a record. Not here: what is sealed before (`executor`), who runs it.
+//! Lives here: every statement about a record. Not here: what is sealed before (`executor`), who
+//! runs it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -41,12 +42,12 @@ macro_rules! build {
     }};
 }
 
-/// The texts of what is asked and written most often: they depend on columns alone. As many as there are shapes of
-/// questions in this program.
+/// The texts of what is asked and written most often: they depend on columns alone. As many as
+/// there are shapes of questions in this program.
 static TEXTS: LazyLock<RwLock<HashMap<Shape, Arc<str>>>> = LazyLock::new(RwLock::default);
 
-/// What a text depends on: the table, its columns, those that are compared, each with whether it is empty, and what of
-/// them is asked for. Without a range it puts a row.
+/// What a text depends on: the table, its columns, those that are compared, each with whether it is
+/// empty, and what of them is asked for. Without a range it puts a row.
 #[derive(PartialEq, Eq, Hash)]
 struct Shape {
     table: &'static str,
@@ -257,7 +258,8 @@ pub(in crate::store) fn update(
     build!(query, dialect)
 }
 
-/// Rows for which these hold, with a moment in this column that is not above that; at most so many, the oldest first.
+/// Rows for which these hold, with a moment in this column that is not above that; at most so many,
+/// the oldest first.
 pub(in crate::store) fn delete(
     table: &'static Table,
     of: &[Equal],
@@ -282,7 +284,8 @@ pub(in crate::store) fn delete(
     build!(query, dialect)
 }
 
-/// What makes the table and its indexes where there is none: PostgreSQL's first day, and what SQLite's is compared with.
+/// What makes the table and its indexes where there is none: PostgreSQL's first day, and what
+/// SQLite's is compared with.
 #[cfg_attr(not(test), expect(dead_code, reason = "the conformance suite runs it"))]
 pub(in crate::store) fn create(table: &'static Table, dialect: Dialect) -> Vec<String> {
     let mut made = SqlTable::create();

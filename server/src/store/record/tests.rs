@@ -1,4 +1,5 @@
-//! What every table of records must do on every database: made from the declarations, so that a new one has it for free.
+//! What every table of records must do on every database: made from the declarations, so that a new
+//! one has it for free.
 
 mod postgres;
 
@@ -265,7 +266,8 @@ where
     clear(database, table);
 }
 
-/// What is put again changes, but for what stays; another's id is taken, and an older version is passed over.
+/// What is put again changes, but for what stays; another's id is taken, and an older version is
+/// passed over.
 fn puts<D: Writes>(database: &mut D, table: &'static Table, kind: u8)
 where
     D::Fault: std::fmt::Debug,
@@ -334,7 +336,8 @@ where
     clear(database, table);
 }
 
-/// Behind the destruction of a key: what is personal cannot be read before the clean-up, and is not there after it.
+/// Behind the destruction of a key: what is personal cannot be read before the clean-up, and is not
+/// there after it.
 fn forgets<D: Writes>(database: &mut D, sealer: &dyn Sealer, table: &'static Table, kind: u8)
 where
     D::Fault: std::fmt::Debug,

@@ -78,7 +78,8 @@ impl Row {
 /// A field's type: how it stands in a column.
 pub trait Field: Sized {
     fn into_value(self) -> Value;
-    /// `None` where no field is so. A personal text whose key is destroyed comes as `Null` and is empty.
+    /// `None` where no field is so. A personal text whose key is destroyed comes as `Null` and is
+    /// empty.
     fn from_value(value: Value) -> Option<Self>;
 }
 

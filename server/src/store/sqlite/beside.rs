@@ -1,7 +1,7 @@
 //! Records without a file: SQLite in memory, for the store that keeps nothing.
 //!
-//! Lives here: the connection, of the newest form. Not here: what is done to records (`records`), what that store keeps
-//! by itself (`store/memory`), which has this under a lock.
+//! Lives here: the connection, of the newest form. Not here: what is done to records (`records`),
+//! what that store keeps by itself (`store/memory`), which has this under a lock.
 
 use protocol::ids::ConversationId;
 use protocol::time::UnixMillis;
@@ -70,8 +70,8 @@ impl RecordsInMemory {
 }
 
 impl Transaction<'_> {
-    /// Behind the destruction of buckets' keys: what records had in them goes, and they leave the list. Conversations
-    /// of which nothing may be left.
+    /// Behind the destruction of buckets' keys: what records had in them goes, and they leave the
+    /// list. Conversations of which nothing may be left.
     pub(in crate::store) fn clean_up_records(
         &mut self,
         buckets: &[Bucket],

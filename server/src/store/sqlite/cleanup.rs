@@ -87,7 +87,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Everything that was sealed in the bucket but messages. Conversations that may be bare without it.
+    /// Everything that was sealed in the bucket but messages. Conversations that may be bare
+    /// without it.
     pub(super) fn clean_up_sealed(
         &mut self,
         bucket: i64,
@@ -149,7 +150,8 @@ impl Transaction<'_> {
         Ok(theirs.into_iter().map(|(_, conversation)| conversation).collect())
     }
 
-    /// One of which nothing that was said is left, where messages are kept elsewhere: whether it is gone.
+    /// One of which nothing that was said is left, where messages are kept elsewhere: whether it is
+    /// gone.
     pub(in crate::store) fn end_if_bare(
         &mut self,
         conversation: ConversationId,

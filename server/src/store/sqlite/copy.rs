@@ -1,11 +1,13 @@
-//! A copy of the database as of one moment, made while the writer goes on; and a copy looked at, and put back.
+//! A copy of the database as of one moment, made while the writer goes on; and a copy looked at,
+//! and put back.
 //!
 //! Lives here: the snapshot and its way into another file, what is put right in that file so that
 //! it needs no other, and who has the lock of the log meanwhile. Not here: where copies go, what
 //! stands beside them and whether they are whole (`backup`). Called by `backup`.
 //!
-//! All that the journal has is brought into the database first. Then one read transaction holds the moment: SQLite's
-//! log keeps what is written after it apart, so acks wait for nothing. The log cannot be emptied for as long.
+//! All that the journal has is brought into the database first. Then one read transaction holds the
+//! moment: SQLite's log keeps what is written after it apart, so acks wait for nothing. The log
+//! cannot be emptied for as long.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -29,7 +31,8 @@ use crate::store::StoreError;
 
 /// Pages that are copied between two looks at the pace: 256 KiB.
 const STEP_PAGES: i32 = 64;
-/// Bytes after which what was copied is synced. A sync of an ack waits for what others have not synced yet.
+/// Bytes after which what was copied is synced. A sync of an ack waits for what others have not
+/// synced yet.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// How long somebody else's lock is waited for before the next try.
 const LOCKED_PAUSE: Duration = Duration::from_millis(10);
@@ -127,8 +130,8 @@ impl Rows {
 #[derive(Debug, Default)]
 pub(super) struct LogLock {
     lock: Arc<tokio::sync::Mutex<()>>,
-    /// Their rows are gone; what the log kept of them goes when the copy is done. Until then they are on the list in
-    /// the file, so that a crash brings them back.
+    /// Their rows are gone; what the log kept of them goes when the copy is done. Until then they
+    /// are on the list in the file, so that a crash brings them back.
     left: Mutex<Vec<(Bucket, i64)>>,
 }
 
@@ -152,8 +155,8 @@ impl LogLock {
 }
 
 impl SqliteStore {
-    /// Copies the database as it is now into `to`, an empty file: everything that was acked before the call is in it.
-    /// The copy needs no other file, and the store goes on meanwhile.
+    /// Copies the database as it is now into `to`, an empty file: everything that was acked before
+    /// the call is in it. The copy needs no other file, and the store goes on meanwhile.
     ///
     /// # Errors
     /// If the store takes nothing, a file cannot be read or written, or the pace says stop.
@@ -223,7 +226,8 @@ impl SqliteStore {
         file::lock_unjudged(folder)
     }
 
-    /// From now on no start takes the folder, until [`SqliteStore::end_restore`]. `about` is kept there.
+    /// From now on no start takes the folder, until [`SqliteStore::end_restore`]. `about` is kept
+    /// there.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -354,7 +358,8 @@ fn copy(folder: &Path, to: &Path, mut pace: impl Pace) -> Result<Copied, CopyErr
 /// The copy, which nobody else knows of yet: whoever is cut off begins anew.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Without locks: the file has one already, and on some file systems the two kinds are in each other's way.
+    // Without locks: the file has one already, and on some file systems the two kinds are in each
+    // other's way.
     let connection = Connection::open_with_flags_and_vfs(path, flags, "unix-none")?;
     connection.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON;

@@ -32,7 +32,8 @@ pub(super) struct Readers {
 }
 
 impl Transaction<'_> {
-    /// Whether anybody's feed is read at all: nearly always nobody's, and then nothing is looked for.
+    /// Whether anybody's feed is read at all: nearly always nobody's, and then nothing is looked
+    /// for.
     pub(in crate::store) fn feeds(&mut self) -> Result<bool, Fault> {
         Ok(!self.readers()?.tenants.is_empty())
     }

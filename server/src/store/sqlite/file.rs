@@ -60,7 +60,8 @@ pub(super) fn wal_path(folder: &Path) -> PathBuf {
     folder.join("livehelp.sqlite-wal")
 }
 
-/// Version of the database's form: that of this program, to which data is brought when it is opened.
+/// Version of the database's form: that of this program, to which data is brought when it is
+/// opened.
 pub fn version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
@@ -155,8 +156,8 @@ pub(super) fn connect_writer(folder: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Plans by what a question looks like, never by its values: for a limit or a range SQLite prepares a statement anew with
-/// each new value otherwise, which costs more than the answer.
+/// Plans by what a question looks like, never by its values: for a limit or a range SQLite prepares
+/// a statement anew with each new value otherwise, which costs more than the answer.
 fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
@@ -173,8 +174,8 @@ fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// A connection that reads where there is no room for the log's index: it makes its own in memory, and has the file to
-/// itself as long as it lives.
+/// A connection that reads where there is no room for the log's index: it makes its own in memory,
+/// and has the file to itself as long as it lives.
 pub(super) fn connect_alone(folder: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database_path(folder), flags)?;
@@ -187,7 +188,8 @@ pub(super) fn connect_alone(folder: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Whether the last connection to go leaves the log as it is, as it must while its owner is not known.
+/// Whether the last connection to go leaves the log as it is, as it must while its owner is not
+/// known.
 fn leave_log_at_close(connection: &Connection, leave: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave).map(drop)
 }
@@ -222,8 +224,8 @@ pub(super) fn connect_to_memory() -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens or makes the file, checks it and brings it to the newest version. With it, how far acks went, where that is
-/// known.
+/// Opens or makes the file, checks it and brings it to the newest version. With it, how far acks
+/// went, where that is known.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Option<AckMark>), OpenError> {
     let path = database_path(folder);
     let named = |act| refused(act, &path);
@@ -276,7 +278,8 @@ pub(super) fn connect_unjudged(folder: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens the file for reading alone, which needs no room; only of the newest version, for another would need some.
+/// Opens the file for reading alone, which needs no room; only of the newest version, for another
+/// would need some.
 pub(super) fn open_alone(folder: &Path) -> Result<(Connection, Option<AckMark>), OpenError> {
     let path = database_path(folder);
     let connection = connect_alone(folder).map_err(refused("open", &path))?;
@@ -329,7 +332,8 @@ pub(super) fn user(folder: &Path) -> Result<Option<u32>, OpenError> {
     folder::user(folder, LOCK_FILE).map_err(|error| not_locked(folder, error))
 }
 
-/// The journal, to go on after what the database has; without room for it there is none, and that is said.
+/// The journal, to go on after what the database has; without room for it there is none, and that
+/// is said.
 pub(super) fn make_journal(folder: &Path, id: StoreId, checkpointed: Reached) -> Option<Journal> {
     match Journal::open(folder, id, checkpointed) {
         Ok(journal) => Some(journal),

@@ -3,17 +3,20 @@
 //! Lives here: the walk over the file's pages that zeroes such gaps, a slice at a time. Not here:
 //! when it is walked (`SqliteStore::clean_up`), and when (`writer`).
 //!
-//! `PRAGMA secure_delete` zeroes what is deleted. Where rows move between pages at a balance, a page is built anew from
-//! the end downward, and what lay above its new first cell stays: rows that are deleted later, on another page, keep a
-//! copy there. (Free blocks and free pages have nothing: `secure_delete` zeroes them whole.)
+//! `PRAGMA secure_delete` zeroes what is deleted. Where rows move between pages at a balance, a
+//! page is built anew from the end downward, and what lay above its new first cell stays: rows that
+//! are deleted later, on another page, keep a copy there. (Free blocks and free pages have nothing:
+//! `secure_delete` zeroes them whole.)
 //!
-//! Why the bytes may be zeroed below SQLite: they belong to no cell, nothing reads them and no page has a checksum. Nobody
-//! else writes the file meanwhile: the log is empty, and the writer's lock is held so that it stays so. No older
-//! version of a page comes back: none lies in the log, and the writer's cache is dropped in the same step. A write that
-//! is cut off leaves each sector old or new, which differ in the gap alone.
+//! Why the bytes may be zeroed below SQLite: they belong to no cell, nothing reads them and no page
+//! has a checksum. Nobody else writes the file meanwhile: the log is empty, and the writer's lock
+//! is held so that it stays so. No older version of a page comes back: none lies in the log, and
+//! the writer's cache is dropped in the same step. A write that is cut off leaves each sector old
+//! or new, which differ in the gap alone.
 //!
-//! A page's buffer may get another number while rows move, and with it a gap from a page that is to come in a walk to one
-//! that was: a file of one slice has no such moment, and in a larger one the next walk finds it.
+//! A page's buffer may get another number while rows move, and with it a gap from a page that is to
+//! come in a walk to one that was: a file of one slice has no such moment, and in a larger one the
+//! next walk finds it.
 
 use std::fs::File;
 use std::io;
@@ -25,8 +28,9 @@ use rusqlite::Connection;
 
 /// Pages of a slice, for which an ack may have to wait.
 pub(super) const SLICE_PAGES: u32 = 512;
-/// Pages up to which a b-tree page is told from any other by its first byte: overflow and free pages begin with a
-/// page number, whose high byte is 0 or 1 below this, and never 2, 5, 10 or 13. 128 GiB in pages of 4 KiB.
+/// Pages up to which a b-tree page is told from any other by its first byte: overflow and free
+/// pages begin with a page number, whose high byte is 0 or 1 below this, and never 2, 5, 10 or 13.
+/// 128 GiB in pages of 4 KiB.
 const PAGES_MAX: u64 = 0x0200_0000;
 /// Where SQLite locks; it keeps no data in this page.
 const LOCK_AT: u64 = 0x4000_0000;
@@ -55,8 +59,9 @@ impl Walk {
     }
 }
 
-/// Zeroes the gaps of the next pages, from page `from` on, and syncs them. Where the next slice begins; `None`: this was
-/// the last one, or it is no file whose gaps can be told. `is_log_empty` is asked while nobody can write.
+/// Zeroes the gaps of the next pages, from page `from` on, and syncs them. Where the next slice
+/// begins; `None`: this was the last one, or it is no file whose gaps can be told. `is_log_empty`
+/// is asked while nobody can write.
 ///
 /// # Errors
 /// If the file cannot be read, written or locked. `Ok(Err(InUse))`: the log is not empty.
@@ -70,7 +75,8 @@ pub(super) fn clear_slice(
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let next = is_log_empty().then(|| clear(file, from)).transpose();
     connection.execute_batch("COMMIT")?;
-    // A page that the cache had from before would be written back, with its gap, when it is next changed.
+    // A page that the cache had from before would be written back, with its gap, when it is next
+    // changed.
     connection.execute_batch("PRAGMA shrink_memory")?;
     Ok(next?.ok_or(InUse))
 }
@@ -140,7 +146,8 @@ impl Form {
             bytes => bytes,
         };
         let usable = page_bytes.checked_sub(usize::from(*header.get(20)?))?;
-        // A file that is vacuumed by itself has pages that map pointers, which begin with small numbers too.
+        // A file that is vacuumed by itself has pages that map pointers, which begin with small
+        // numbers too.
         let maps_pointers = header.get(52..56)? != [0; 4];
         let is_known = header.starts_with(MAGIC)
             && page_bytes.is_power_of_two()
@@ -156,8 +163,8 @@ impl Form {
         Some(Self { page_bytes, usable, pages: u32::try_from(pages).ok()?, lock_page })
     }
 
-    /// What belongs to nothing in a b-tree page, between the pointers to its cells and the first of those. `None` where
-    /// anything of its head says that it is no such page.
+    /// What belongs to nothing in a b-tree page, between the pointers to its cells and the first of
+    /// those. `None` where anything of its head says that it is no such page.
     fn gap(&self, page: &[u8], number: u32) -> Option<Range<usize>> {
         let head = if number == 1 { HEADER_BYTES } else { 0 };
         let is_interior = match *page.get(head)? {
@@ -235,7 +242,8 @@ mod tests {
         kept: Vec<(i64, Vec<u8>)>,
     }
 
-    /// Some groups of rows that grow in turn, so that pages are balanced; every second group is deleted then.
+    /// Some groups of rows that grow in turn, so that pages are balanced; every second group is
+    /// deleted then.
     fn case(folder: &Path, seed: u8) -> Case {
         let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let path = file::database_path(folder);
@@ -304,7 +312,8 @@ mod tests {
         File::options().read(true).write(true).open(path).unwrap()
     }
 
-    /// Whether free blocks hold anything but their own heads: `secure_delete` is relied upon for them.
+    /// Whether free blocks hold anything but their own heads: `secure_delete` is relied upon for
+    /// them.
     fn free_blocks_are_clean(path: &Path) -> bool {
         let bytes = fs::read(path).unwrap();
         let header: &[u8; HEADER_BYTES] = bytes[..HEADER_BYTES].try_into().unwrap();
@@ -418,7 +427,8 @@ mod tests {
         assert_eq!(form.gap(&interior, 2), None, "a child beyond the file");
     }
 
-    /// Something else in every gap that is large enough, as if rows had left it there; how many these are.
+    /// Something else in every gap that is large enough, as if rows had left it there; how many
+    /// these are.
     fn plant(path: &Path) -> usize {
         let mut bytes = fs::read(path).unwrap();
         let header: &[u8; HEADER_BYTES] = bytes[..HEADER_BYTES].try_into().unwrap();
@@ -469,7 +479,8 @@ mod tests {
         assert!(file::look(path.parent().unwrap()).is_ok());
     }
 
-    /// Overwrites the head of a page with gap in a real file: it is as it was afterwards, the others are cleared.
+    /// Overwrites the head of a page with gap in a real file: it is as it was afterwards, the
+    /// others are cleared.
     #[test]
     fn a_torn_page_in_a_file_is_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();

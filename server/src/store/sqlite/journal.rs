@@ -30,7 +30,8 @@ const FILE_MAGIC: [u8; 8] = *b"lvhjrnl2";
 /// Where a batch may begin, so that one behind a damaged one is found.
 const ALIGN: usize = 64;
 const MAGIC: [u8; 4] = *b"lvhb";
-/// Magic, epoch, commits, number, rows, length of what follows, sum of the batch before, sum of all this.
+/// Magic, epoch, commits, number, rows, length of what follows, sum of the batch before, sum of all
+/// this.
 const HEAD_BYTES: usize = 40;
 
 pub(super) fn path(folder: &Path) -> PathBuf {
@@ -213,7 +214,8 @@ impl Journal {
         let len = file.metadata()?.len();
         let head = FileHead::read(&file, len, Need::InUse)?;
         if !matches!(head, FileHead::Of { id: of, is_short: false, .. } if of == id) {
-            // Written, not only reserved: the first sync over a reserved block has to sync its place as well.
+            // Written, not only reserved: the first sync over a reserved block has to sync its
+            // place as well.
             blank(&file, 0, FILE_BYTES)?;
             file.set_len(FILE_BYTES)?;
             file.write_all_at(&FileHead::bytes(&id, checkpointed.epoch), 0)?;
@@ -242,12 +244,12 @@ impl Journal {
         self.used > HALF_BYTES / 2
     }
 
-    /// Appends a batch and syncs it; the database had committed so often. `None`: there is no room left for it, and
-    /// nothing was done.
+    /// Appends a batch and syncs it; the database had committed so often. `None`: there is no room
+    /// left for it, and nothing was done.
     ///
     /// # Errors
-    /// If it cannot be written or synced. What is in the file then is not known; nothing may be appended before
-    /// [`Journal::restart`].
+    /// If it cannot be written or synced. What is in the file then is not known; nothing may be
+    /// appended before [`Journal::restart`].
     pub(super) fn append<'a>(
         &mut self,
         commits: u64,
@@ -286,7 +288,8 @@ impl Journal {
         Ok(Some(self.reached))
     }
 
-    /// Goes on in the other half, of which the database has everything. Gives how far the epoch went that ended.
+    /// Goes on in the other half, of which the database has everything. Gives how far the epoch
+    /// went that ended.
     pub(super) fn rotate(&mut self) -> Reached {
         let ended = self.reached;
         self.begin();
@@ -320,7 +323,8 @@ impl Journal {
     }
 }
 
-/// Where an epoch lies. The end of the one before stays: a batch that is torn tears nothing that proves something.
+/// Where an epoch lies. The end of the one before stays: a batch that is torn tears nothing that
+/// proves something.
 fn half_of(epoch: u64) -> u64 {
     FILE_HEAD_BYTES + epoch % 2 * HALF_BYTES
 }

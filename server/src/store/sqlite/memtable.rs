@@ -63,7 +63,8 @@ impl Half {
         MessageRow::decode(&mut self.bytes.get(self.entries.get(number)?.at..)?)
     }
 
-    /// Its entries' numbers as the database has the rows in its index, so that those of a page come together.
+    /// Its entries' numbers as the database has the rows in its index, so that those of a page come
+    /// together.
     pub(super) fn in_order(&self) -> Vec<usize> {
         let place =
             |number: &usize| self.entries.get(*number).map(|entry| (entry.conversation, entry.seq));

@@ -1,5 +1,5 @@
-//! What a start asks of the data before it takes them: whose keys, what only the journal has, what an earlier version
-//! left in the open; and the same questions by somebody who changes nothing.
+//! What a start asks of the data before it takes them: whose keys, what only the journal has, what
+//! an earlier version left in the open; and the same questions by somebody who changes nothing.
 //!
 //! Not here: the file itself and its version (`file`), what is in the journal (`journal`).
 
@@ -124,7 +124,8 @@ impl OpenError {
     }
 }
 
-/// What SQLite says where a disk without room refused the log's index: it could not be given its size, or a place.
+/// What SQLite says where a disk without room refused the log's index: it could not be given its
+/// size, or a place.
 const NO_ROOM: [i32; 2] = [SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE];
 
 /// What a look at a data folder found.

@@ -107,7 +107,8 @@ impl Reader<'_> {
                 return Ok(Some(sequenced));
             }
         }
-        // What a long conversation has above its beginning has an index; most conversations are never so long.
+        // What a long conversation has above its beginning has an index; most conversations are
+        // never so long.
         let search = format!(
             "{SELECT}
              WHERE m.conversation = ?1 AND m.seq > ?2 AND m.message = ?3 AND m.seq <= {SEARCHED_MAX}
@@ -214,8 +215,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Where the file's part of a range ends: below what waits, for that may have come into the file since, and more
-    /// with it.
+    /// Where the file's part of a range ends: below what waits, for that may have come into the
+    /// file since, and more with it.
     fn file_ends(&self, before: Option<Seq>) -> i64 {
         let waits_from = self.waiting.first().map(|waiting| waiting.seq);
         before.into_iter().chain(waits_from).min().map_or(i64::MAX, seq_i64)

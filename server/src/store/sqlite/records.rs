@@ -1,6 +1,7 @@
 //! SQLite's side of records: runs the statements that are made of their declarations.
 //!
-//! Not here: what a statement says (`store/record/statement`), what is sealed (`store/record/executor`).
+//! Not here: what a statement says (`store/record/statement`), what is sealed
+//! (`store/record/executor`).
 
 use protocol::ids::{AgentId, SiteId, TenantId};
 use protocol::time::UnixMillis;
@@ -122,8 +123,8 @@ impl Transaction<'_> {
         Ok(wrote)
     }
 
-    /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which their address could be
-    /// looked for. Their id stays, for transcripts name it.
+    /// Behind the destruction of an agent's key: what it sealed goes, and the hash by which their
+    /// address could be looked for. Their id stays, for transcripts name it.
     pub(in crate::store) fn forget_agent(
         &mut self,
         tenant: TenantId,
@@ -136,7 +137,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// Some of the sessions, invitations and password links that are over; whether there may be more.
+    /// Some of the sessions, invitations and password links that are over; whether there may be
+    /// more.
     pub(in crate::store) fn delete_ended(&mut self, at: UnixMillis) -> Result<bool, Fault> {
         let events = self.feed_forget(at.day())?;
         let at = i64::try_from(at.0).unwrap_or(i64::MAX);

@@ -1,7 +1,7 @@
 //! What can be read of a journal that a start refuses, taken over where the rest is given up.
 //!
-//! Lives here: what is saved, what is lost, and the state from which the next start goes on. Not here: what a start
-//! refuses (`opening`, `journal`). Called by `livehelp repair`.
+//! Lives here: what is saved, what is lost, and the state from which the next start goes on. Not
+//! here: what a start refuses (`opening`, `journal`). Called by `livehelp repair`.
 
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,8 @@ pub struct Repaired {
     pub id: Option<StoreId>,
 }
 
-/// Takes over what can be read of a journal that a start would refuse, and makes what is there the truth. The folder is
-/// taken. Without `accept_loss` nothing is changed.
+/// Takes over what can be read of a journal that a start would refuse, and makes what is there the
+/// truth. The folder is taken. Without `accept_loss` nothing is changed.
 ///
 /// # Errors
 /// If the database itself cannot be used.

@@ -8,7 +8,8 @@ use rusqlite::{CachedStatement, Connection, Row, params};
 use super::fault::Fault;
 use crate::privacy::envelope::Sequenced;
 
-/// What stands in the columns, the body sealed, and what its bucket says. Ids of other rows are rowids.
+/// What stands in the columns, the body sealed, and what its bucket says. Ids of other rows are
+/// rowids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MessageRow<'a> {
     pub(super) conversation: i64,

@@ -1,16 +1,19 @@
 //! The one question that every visitor asks on coming, answered where it is asked.
 //!
-//! Lives here: a connection for it, and the judgement whether its answer is in memory. Not here: what is read
-//! (`read`), and the readers to whom everything else is handed. Used by the store alone.
+//! Lives here: a connection for it, and the judgement whether its answer is in memory. Not here:
+//! what is read (`read`), and the readers to whom everything else is handed. Used by the store
+//! alone.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// What a read may take that finds its pages in memory: it takes some five microseconds, and the disk at least a hundred.
+/// What a read may take that finds its pages in memory: it takes some five microseconds, and the
+/// disk at least a hundred.
 const SHORT: Duration = Duration::from_micros(300);
 
-/// Time that may be lost to the disk at once. On a busy machine a read may also seem long that was only put aside.
+/// Time that may be lost to the disk at once. On a busy machine a read may also seem long that was
+/// only put aside.
 const WAITED_MAX: Duration = Duration::from_millis(20);
 
 /// The share of a serving thread's time that may be lost to the disk for long.

@@ -70,8 +70,8 @@ thread_local! {
     static COUNTING: RefCell<Option<Arc<AtomicU64>>> = const { RefCell::new(None) };
 }
 
-/// Counts the steps of SQLite's machine on every connection that is opened by this thread while it lives: what a question
-/// costs, whatever the machine.
+/// Counts the steps of SQLite's machine on every connection that is opened by this thread while it
+/// lives: what a question costs, whatever the machine.
 #[derive(Debug)]
 pub(crate) struct Steps(Arc<AtomicU64>);
 
@@ -440,8 +440,8 @@ async fn a_file_of_the_first_version_is_brought_on_and_keeps_everything() {
     store.close().await;
 }
 
-/// Messages that only the journal has are read like all others, whatever of them is asked for, and the database
-/// gets them when it is due, before anything else is written, and at the end.
+/// Messages that only the journal has are read like all others, whatever of them is asked for, and
+/// the database gets them when it is due, before anything else is written, and at the end.
 #[tokio::test]
 async fn what_is_only_in_the_journal_is_read_like_the_rest() {
     let folder = tempfile::tempdir().unwrap();

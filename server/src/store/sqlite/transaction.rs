@@ -121,8 +121,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// A conversation has changed, at the moment of this transaction: later than that of any before it, also where
-    /// the clock stepped back.
+    /// A conversation has changed, at the moment of this transaction: later than that of any before
+    /// it, also where the clock stepped back.
     fn changed(&mut self, home: i64) -> Result<(), Fault> {
         let at = match self.memory.changed_at {
             Some(at) => at,
@@ -155,8 +155,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// What holds once this transaction is committed: how often that was done and how much of it is in the file, up to where the file has what was in the
-    /// journal, and the key store's number.
+    /// What holds once this transaction is committed: how often that was done and how much of it is
+    /// in the file, up to where the file has what was in the journal, and the key store's number.
     pub(super) fn note(
         &self,
         (commits, in_file): (u64, u64),

@@ -1,6 +1,7 @@
 //! Whether every sealed value opens: what a look at the data asks, row by row.
 //!
-//! Lives here: the walk over all that is sealed. Not here: how a row is read (`read`, `store/record`).
+//! Lives here: the walk over all that is sealed. Not here: how a row is read (`read`,
+//! `store/record`).
 
 use protocol::ids::{ConversationId, TenantId};
 use rusqlite::Row;
@@ -11,8 +12,8 @@ use super::row::{MessageRow, SELECT};
 use crate::store::record::executor;
 
 impl Reader<'_> {
-    /// How many rows hold a sealed value that does not open, or are not what this program writes. What is destroyed is
-    /// none of them.
+    /// How many rows hold a sealed value that does not open, or are not what this program writes.
+    /// What is destroyed is none of them.
     pub(super) fn unreadable(&self) -> Result<u64, Fault> {
         let mut count = 0;
         let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));

@@ -5,8 +5,9 @@
 //! moved into the database later, a slice between two batches. Every other batch is one
 //! transaction, which first takes over everything that is in the journal.
 //!
-//! A batch that cannot be synced is stored nowhere and told so to each of its members; the connection is
-//! closed and opened anew, because after a failed sync nothing that it believes can be trusted.
+//! A batch that cannot be synced is stored nowhere and told so to each of its members; the
+//! connection is closed and opened anew, because after a failed sync nothing that it believes can
+//! be trusted.
 
 mod log;
 mod checkpointed;
@@ -43,8 +44,8 @@ use crate::store::{Completion, StoreStats, Write, Wrote};
 const BATCH_JOBS_MAX: usize = 1_024;
 /// Above so many jobs a second the writer may wait a moment, so that more of them share one sync.
 const LINGER_FROM_PER_SECOND: u64 = 1_000;
-/// So many jobs wait on average when a batch begins, before it does: with fewer the disk keeps up, and to wait would cost
-/// every ack more than the syncs that are saved.
+/// So many jobs wait on average when a batch begins, before it does: with fewer the disk keeps up,
+/// and to wait would cost every ack more than the syncs that are saved.
 const LINGER_FROM_WAITING: u64 = 8;
 /// Over so long the rate is measured.
 const RATE_WINDOW: Duration = Duration::from_millis(100);
@@ -75,7 +76,8 @@ pub(super) enum Work {
     Act(Act),
     /// Empties the log, after everything before it is committed.
     EmptyLog,
-    /// The next slice of a walk that zeroes the gaps in the file's pages. It empties the log where it is not.
+    /// The next slice of a walk that zeroes the gaps in the file's pages. It empties the log where
+    /// it is not.
     ClearGaps(Arc<Walk>),
     /// The reserve is given to the disk, or made again.
     Reserve {
@@ -134,7 +136,8 @@ pub(super) struct Writer {
     /// The queue's permits; those that are taken wait or are in the batch.
     pub(super) permits: Arc<Semaphore>,
     pub(super) queue_len: usize,
-    /// The database's bytes, below SQLite. Last: a file that is closed takes the locks of this process on it along.
+    /// The database's bytes, below SQLite. Last: a file that is closed takes the locks of this
+    /// process on it along.
     pub(super) bytes: Arc<File>,
 }
 
@@ -212,8 +215,9 @@ impl Writer {
         }
     }
 
-    /// Has the database's own file say that there is a journal, so that it is missed when it and the log are gone.
-    /// A reader may keep the log from the file: then that is tried again after each batch.
+    /// Has the database's own file say that there is a journal, so that it is missed when it and
+    /// the log are gone. A reader may keep the log from the file: then that is tried again after
+    /// each batch.
     pub(super) fn note_use(&mut self) {
         if self.journal.is_none() || self.connection.is_none() {
             return;
@@ -241,7 +245,8 @@ impl Writer {
         self.jobs.recv_timeout(checkpoint_in.unwrap_or(LOOK_EVERY).min(LOOK_EVERY))
     }
 
-    /// Whether the files are where they were. What went into one that is not there any more is acked to nobody.
+    /// Whether the files are where they were. What went into one that is not there any more is
+    /// acked to nobody.
     fn look(&mut self) -> Result<(), Fault> {
         if !self.database.holds() {
             return Err(Fault::Gone("livehelp.sqlite"));

@@ -1,4 +1,5 @@
-//! The ends of rows: what is over, what a person or a bucket had, and what a former version left in the open.
+//! The ends of rows: what is over, what a person or a bucket had, and what a former version left in
+//! the open.
 
 use protocol::ids::TenantId;
 
@@ -13,8 +14,8 @@ use crate::store::record::{Column, DECLARED, Ends, Forgotten, Role, Table, Value
 /// Rows that are over and that one transaction deletes, so that no message waits long behind it.
 pub(super) const ENDED_AT_ONCE: u64 = 500;
 
-/// Deletes some of the rows that were over at `at`, Unix ms; whether there may be more. Of those that end by the clock or
-/// of those that are kept for a while.
+/// Deletes some of the rows that were over at `at`, Unix ms; whether there may be more. Of those
+/// that end by the clock or of those that are kept for a while.
 pub(in crate::store) fn delete_ended<D: Writes + ?Sized>(
     database: &mut D,
     at: i64,

@@ -1,4 +1,5 @@
-//! How a row is sealed and opened: its lock, what its values are bound to, and the keyed hashes by which it is found.
+//! How a row is sealed and opened: its lock, what its values are bound to, and the keyed hashes by
+//! which it is found.
 //!
 //! Not here: when that is done (the executor).
 
@@ -152,7 +153,8 @@ pub(super) fn may_stand_without(table: &Table) -> bool {
     table.again.is_some() && table.seal.as_ref().is_some_and(is_nameless)
 }
 
-/// A row's lock, with its keys made; none where one is destroyed and the row may stand without what it sealed.
+/// A row's lock, with its keys made; none where one is destroyed and the row may stand without what
+/// it sealed.
 pub(super) fn prepared<D: Writes + ?Sized>(
     database: &D,
     table: &'static Table,

@@ -1,5 +1,5 @@
-//! What the file says of itself, and whether it is whole, ours, of a version that is known, and not older than what was
-//! acked.
+//! What the file says of itself, and whether it is whole, ours, of a version that is known, and not
+//! older than what was acked.
 //!
 //! Not here: connections, migrations (`file`).
 
@@ -202,7 +202,8 @@ pub fn look(folder: &Path) -> Result<Inspection, OpenError> {
     Ok(look_inside(folder)?.map_or(Inspection::Empty, |data| Inspection::Data(Box::new(data))))
 }
 
-/// Looks at the file and judges it as a start would, without changing anything. `None`: there is none.
+/// Looks at the file and judges it as a start would, without changing anything. `None`: there is
+/// none.
 pub(in crate::store::sqlite) fn look_inside(
     folder: &Path,
 ) -> Result<Option<InspectedData>, OpenError> {

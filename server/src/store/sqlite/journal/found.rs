@@ -1,4 +1,5 @@
-//! What lies in the journal at a start: whole batches that the database may not have, and whether they follow on it.
+//! What lies in the journal at a start: whole batches that the database may not have, and whether
+//! they follow on it.
 //!
 //! Not here: writing (the journal itself).
 
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::store::sqlite::row::MessageRow;
 
-/// What a start finds in the file: batches that the database may not have, in the order in which they were
-/// written, and how far they reach.
+/// What a start finds in the file: batches that the database may not have, in the order in which
+/// they were written, and how far they reach.
 #[derive(Debug, Default)]
 pub(in crate::store::sqlite) struct Found {
     batches: Vec<Vec<u8>>,
@@ -49,7 +50,8 @@ pub(super) enum FileHead {
     },
 }
 
-/// Reads what was written after what the database has. `marked` is how far acks went, where that is known.
+/// Reads what was written after what the database has. `marked` is how far acks went, where that is
+/// known.
 ///
 /// # Errors
 /// If the file cannot be read, or why it cannot be gone on with.
@@ -161,8 +163,8 @@ pub(super) fn part(file: &File, len: u64, begin: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The whole batches of a half's newest epoch, from the database's on, wherever they lie: behind one that is not whole,
-/// too. What is of an epoch before it was left over.
+/// The whole batches of a half's newest epoch, from the database's on, wherever they lie: behind
+/// one that is not whole, too. What is of an epoch before it was left over.
 pub(super) fn collect(half: &[u8], known: &Known, into: &mut Vec<Piece>) {
     let mut found: Vec<Piece> = Vec::new();
     let mut at = 0;
@@ -275,15 +277,16 @@ impl FileHead {
     }
 }
 
-/// The journal of the version before: no head, batches without a chain. It is read once more and never written.
+/// The journal of the version before: no head, batches without a chain. It is read once more and
+/// never written.
 mod former {
     use super::{Head, Piece, Reached, take};
 
     const MAGIC: [u8; 4] = *b"lvhj";
     const HEAD_BYTES: usize = 24;
 
-    /// The batches of the epoch that a half begins with, linked as a chain would link them. What is not whole was
-    /// never synced.
+    /// The batches of the epoch that a half begins with, linked as a chain would link them. What is
+    /// not whole was never synced.
     pub(in crate::store::sqlite) fn pieces(
         mut half: &[u8],
         checkpointed: Reached,

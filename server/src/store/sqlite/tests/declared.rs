@@ -84,7 +84,8 @@ fn every_record_has_the_indexes_that_it_declares() {
     }
 }
 
-/// Of a visitor, and of an agent: no row of any table has a sealed value of theirs, and no file their words.
+/// Of a visitor, and of an agent: no row of any table has a sealed value of theirs, and no file
+/// their words.
 #[tokio::test]
 async fn nothing_of_an_erased_person_is_left_in_any_table() {
     let folder = tempfile::tempdir().unwrap();

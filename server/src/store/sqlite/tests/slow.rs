@@ -1,6 +1,6 @@
-//! Faults that end a process or a disk: SIGKILL, a power cut, a full disk, a failed sync, a folder that
-//! must not be written. A child, which is this test program again, works in a folder and says on its
-//! output what was acked; the parent kills it, opens what is left and compares.
+//! Faults that end a process or a disk: SIGKILL, a power cut, a full disk, a failed sync, a folder
+//! that must not be written. A child, which is this test program again, works in a folder and says
+//! on its output what was acked; the parent kills it, opens what is left and compares.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,8 +57,8 @@ async fn child() {
                 }),
             );
         }
-        // One of each eight is awaited, so that many are on their way but not without end. Now and then it is
-        // something that the journal does not take.
+        // One of each eight is awaited, so that many are on their way but not without end. Now and
+        // then it is something that the journal does not take.
         let outcome = if seqs[0].is_multiple_of(4) {
             let mut header = world(0).conversation_row();
             header.version = seqs[0];

@@ -13,7 +13,8 @@ use crate::store::sqlite::journal::{Journal, Need};
 use crate::store::sqlite::transaction::Transaction;
 use crate::store::{StoreError, Write};
 
-/// One job inside the transaction. More than one statement gets a savepoint, so that it is all or nothing.
+/// One job inside the transaction. More than one statement gets a savepoint, so that it is all or
+/// nothing.
 pub(super) fn carry_out(
     transaction: &mut Transaction<'_>,
     work: Work,

@@ -30,7 +30,8 @@ impl Sealed<'_> {
 }
 
 impl Writer {
-    // A function of its own in every build: the instruction counts of `benches` are taken inside it.
+    // A function of its own in every build: the instruction counts of `benches` are taken inside
+    // it.
     #[inline(never)]
     pub(super) fn commit(&mut self, jobs: Vec<Job>) {
         let len = jobs.len();
@@ -83,8 +84,8 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Has the keys made that a batch needs. Which of its jobs cannot have theirs; if that is all of them, the batch
-    /// is not tried.
+    /// Has the keys made that a batch needs. Which of its jobs cannot have theirs; if that is all
+    /// of them, the batch is not tried.
     pub(super) fn prepare(&self, works: &[Work]) -> Result<Vec<Option<SealError>>, Fault> {
         let prepare = |works: &[Work]| {
             let mut locks = Vec::with_capacity(works.len());
@@ -94,7 +95,8 @@ impl Writer {
                 }
             }
             match self.sealer.prepare(&locks) {
-                // What is destroyed or does not open shows again where it is used, and is that job's affair.
+                // What is destroyed or does not open shows again where it is used, and is that
+                // job's affair.
                 Ok(()) | Err(SealError::Destroyed | SealError::Tampered) => Ok(()),
                 Err(error) => Err(error),
             }
@@ -110,14 +112,15 @@ impl Writer {
         }
     }
 
-    /// Syncs a batch in the journal, if it is nothing but messages about which the database need not be
-    /// asked. `false`: nothing was done.
+    /// Syncs a batch in the journal, if it is nothing but messages about which the database need
+    /// not be asked. `false`: nothing was done.
     pub(super) fn write_journal(
         &mut self,
         works: &[Work],
         steps: &mut Steps,
     ) -> Result<bool, Fault> {
-        // After a fault it begins anew once the database has everything; a new generation is the database's to note.
+        // After a fault it begins anew once the database has everything; a new generation is the
+        // database's to note.
         if self.journal_noted.is_none()
             || !self.is_healthy()
             || self.sealer.generation() != self.memory.generation

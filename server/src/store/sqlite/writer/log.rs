@@ -96,7 +96,8 @@ impl Writer {
         Ok(())
     }
 
-    /// One slice of the walk over the file. It is refused while readers keep the log, and is tried again.
+    /// One slice of the walk over the file. It is refused while readers keep the log, and is tried
+    /// again.
     pub(super) fn clear_gaps(&mut self, from: u32) -> Result<Option<u32>, StoreError> {
         let act = "clear what lies between rows";
         if self.in_transaction() {
