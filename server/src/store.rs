@@ -20,6 +20,7 @@ use protocol::time::UnixMillis;
 use crate::privacy::envelope::{Sequenced, Tag};
 use crate::privacy::seal::{Bucket, Subject};
 
+pub use self::error::{Refused, StoreError, Wrote};
 pub use self::feed::{FeedEvent, FeedReaderRow};
 use self::record::conversations::Sketch;
 pub use self::record::{CannedResponseRow, CannedWords, Change, News};
@@ -32,6 +33,7 @@ pub use stats::{Committed, NoStats, StoreStats};
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod error;
 pub mod feed;
 pub mod inventory;
 pub mod memory;
@@ -91,60 +93,6 @@ pub enum Write {
     Draft(Box<DraftRow>),
     /// Anything that is set up, and who may act.
     Record(Change),
-}
-
-/// Why nothing was stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The queue to the writer has no permit; try again.
-    #[error("the store's queue is full")]
-    Full,
-    /// The disk, the file or the keys failed; nothing of the batch was stored.
-    #[error("the store cannot do that now: {act}")]
-    Unavailable {
-        /// What was tried.
-        act: &'static str,
-    },
-    /// The sequence number is taken by another message: it needs a new one. The stored seq to begin
-    /// above.
-    #[error("the sequence number is taken")]
-    SeqTaken {
-        /// The newest stored sequence number.
-        seq_last: Seq,
-    },
-    /// Another node stored this message, under another sequence number. Only a store that several
-    /// nodes share says so.
-    #[error("the message is stored already")]
-    StoredBefore {
-        /// As it is stored.
-        stored: Arc<Sequenced>,
-    },
-    /// It would break a rule of uniqueness: the e-mail, key or id exists.
-    #[error("exists already: {what}")]
-    Exists {
-        /// Which column.
-        what: &'static str,
-    },
-    /// There is no such thing in this tenant.
-    #[error("not found")]
-    NotFound,
-}
-
-/// What came of one write of a batch that stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrote {
-    Done,
-    /// It changed nothing: it was there before, a newer one is, or nothing is left to remove or to
-    /// keep.
-    PassedOver,
-}
-
-/// Why nothing of a batch stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Which of its writes broke a rule, counted from 0; none where the fault is none of theirs.
-    pub at: Option<usize>,
-    pub error: StoreError,
 }
 
 /// Called once for each write with its outcome, after the sync, in the order of the queue; must not

@@ -46,7 +46,7 @@ export const VISIBILITY: CodeTable<Visibility> = { words: { 0: 'everyone', 1: 'a
 export type WatchTopic = 'board' | 'conversation';
 export const WATCH_TOPIC: CodeTable<WatchTopic> = { words: { 0: 'board', 1: 'conversation' } };
 
-/** What was said: words, or a line of the system and the agent it is about. */
+/** What was said: words, or an event message and the agent it is about. */
 export type Body =
   | { kind: 'text'; text: string }
   | { kind: 'event'; event: EventKind; agent?: AgentId }
@@ -192,7 +192,7 @@ export interface ConversationCard {
   site: SiteId;
   state: ConversationState;
   created_at: number;
-  /** The newest place. */
+  /** The newest sequence number. */
   seq_last: number;
   /** The agents who have or had part in it. */
   agents: readonly AgentCard[];
@@ -252,10 +252,10 @@ export const CONVERSATION_CARD: RecordShape<ConversationCard> = {
 /** The last message that a client has of a conversation. */
 export interface ResumePoint {
   conversation: ConversationId;
-  /** Its place; 0 with an absent id: the client has none. */
+  /** Its sequence number; 0 with an absent id: the client has none. */
   seq: number;
   message?: MessageId;
-  /** Its time, as the server gave it. A place that was lost in a crash may be given again, to the same message even; the time tells the two apart. */
+  /** Its time, as the server gave it. A sequence number that was lost in a crash may be given again, to the same message even; the time tells the two apart. */
   at?: number;
 }
 export const RESUME_POINT: RecordShape<ResumePoint> = {
@@ -351,7 +351,7 @@ export interface ClientSend {
   request: number;
   conversation: ConversationId;
   message: MessageId;
-  /** The newest place the author had seen at the first try; the same on a resend. */
+  /** The newest sequence number the author had seen at the first try; the same on a resend. */
   seen_seq: number;
   body: Body;
   visibility?: Visibility;
@@ -459,7 +459,7 @@ export const CLIENT_SEEN: FrameSchema<ClientSeen> = {
   ],
 };
 
-/** Is the line alive? Answered at once with `pong`. */
+/** Is the connection alive? Answered at once with `pong`. */
 export interface ClientPing {
   kind: 'ping';
   request: number;
@@ -471,12 +471,12 @@ export const CLIENT_PING: FrameSchema<ClientPing> = {
   ],
 };
 
-/** Asks for the newest messages before a place. Answered with `history`. */
+/** Asks for the newest messages before a sequence number. Answered with `history`. */
 export interface ClientHistory {
   kind: 'history';
   request: number;
   conversation: ConversationId;
-  /** Places below this one; 0: from the newest. */
+  /** Sequence numbers below this one; 0: from the newest. */
   before: number;
   limit: number;
 }
@@ -749,7 +749,7 @@ export const SERVER_WELCOME: FrameSchema<ServerWelcome> = {
   ],
 };
 
-/** What was asked is done and stored: on disk, or in memory where the server has no disk. For `send` with its place and time. */
+/** What was asked is done and stored: on disk, or in memory where the server has no disk. For `send` with its sequence number and time. */
 export interface ServerAck {
   kind: 'ack';
   request: number;
@@ -1012,7 +1012,7 @@ export const SERVER_DRAFT: FrameSchema<ServerDraft> = {
   ],
 };
 
-/** A page of messages, in order of their places. */
+/** A page of messages, in order of their sequence numbers. */
 export interface ServerHistory {
   kind: 'history';
   /** 0 where it comes of itself, after a resume. */
