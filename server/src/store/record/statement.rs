@@ -63,7 +63,7 @@ struct RangeShape {
     is_last_first: bool,
     along: Option<&'static str>,
     above: Option<&'static str>,
-    is_limited: bool,
+    limit: Option<u64>,
 }
 
 /// A statement whose values are these, in their order.
@@ -122,14 +122,13 @@ pub(in crate::store) fn select(
             is_last_first: range.order == Order::Last,
             along: range.along,
             above: range.above.map(|(column, _)| column),
-            is_limited: range.limit.is_some(),
+            limit: range.limit,
         }),
         dialect,
     };
     let values = of.iter().map(|(_, value)| value).filter(|value| **value != Value::Null);
     let above = range.above.map(|(_, at)| Value::Number(at));
-    let limit = range.limit.map(|limit| Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let values = values.cloned().chain(above).chain(limit).collect();
+    let values = values.cloned().chain(above).collect();
     remembered(shape, values, || select_range(table, columns, of, range, dialect))
 }
 
@@ -159,10 +158,11 @@ fn select_range(
         });
     }
     in_order(&mut query, table, range.order);
-    if let Some(limit) = range.limit {
-        query.limit(limit);
-    }
     let mut statement: Statement = build!(query, dialect);
+    if let Some(limit) = range.limit {
+        // In the text: a planner that does not know how few rows are wanted may sort them all.
+        statement.sql = format!("{} LIMIT {limit}", statement.sql).into();
+    }
     if let (Some(index), Dialect::Sqlite) = (range.along, dialect) {
         let from = format!("FROM \"{}\"", table.name);
         let along = format!("{from} INDEXED BY \"{index}\"");
