@@ -113,6 +113,14 @@ impl Old {
             Write::Message(world.message_of_kind(seq, kind, NOW.day()))
         });
         stand.store.write(messages.collect()).await.unwrap();
+        // The checkpoint that brings them into the database is no frame's cost.
+        let file = stand._folder.path().join("data/livehelp.sqlite");
+        let file = rusqlite::Connection::open(file).unwrap();
+        let count = || file.query_row("SELECT count(*) FROM messages", [], |row| row.get(0));
+        while count() != Ok(times * 60) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        drop(file);
         stand.hub.start().await.unwrap();
         let sink = |who| {
             let counting = Counting::new();
