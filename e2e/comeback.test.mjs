@@ -96,6 +96,8 @@ test('what is written without network arrives when it is back', async () => {
   await ann.context.setOffline(true);
   await annSays('Written in a tunnel.');
   await adaSays('I wait.');
+  // Before the tunnel ends: the order of both is what is looked at.
+  await ada.isStored();
   assert.ok(!(await ada.transcript()).includes('Written in a tunnel.'));
   await picture(ann.page, '20-widget-offline');
   await ann.context.setOffline(false);
