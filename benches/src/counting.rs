@@ -18,7 +18,7 @@ const ACTS_MIN: u32 = 8;
 pub fn counted_function(thread: Thread) -> &'static str {
     match thread {
         Thread::Own => "livehelp_benches::counting::act_counted",
-        Thread::Writer => "livehelp::store::sqlite::writer::Writer::commit",
+        Thread::Writer => "livehelp::store::sqlite::writer::commit::*::commit",
     }
 }
 
