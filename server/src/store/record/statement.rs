@@ -63,7 +63,7 @@ struct RangeShape {
     is_last_first: bool,
     along: Option<&'static str>,
     above: Option<&'static str>,
-    limit: Option<u64>,
+    is_limited: bool,
 }
 
 /// A statement whose values are these, in their order.
@@ -122,13 +122,14 @@ pub(in crate::store) fn select(
             is_last_first: range.order == Order::Last,
             along: range.along,
             above: range.above.map(|(column, _)| column),
-            limit: range.limit,
+            is_limited: range.limit.is_some(),
         }),
         dialect,
     };
     let values = of.iter().map(|(_, value)| value).filter(|value| **value != Value::Null);
     let above = range.above.map(|(_, at)| Value::Number(at));
-    let values = values.cloned().chain(above).collect();
+    let limit = range.limit.map(|limit| Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let values = values.cloned().chain(above).chain(limit).collect();
     remembered(shape, values, || select_range(table, columns, of, range, dialect))
 }
 
@@ -158,11 +159,10 @@ fn select_range(
         });
     }
     in_order(&mut query, table, range.order);
-    let mut statement: Statement = build!(query, dialect);
     if let Some(limit) = range.limit {
-        // In the text: a planner that does not know how few rows are wanted may sort them all.
-        statement.sql = format!("{} LIMIT {limit}", statement.sql).into();
+        query.limit(limit);
     }
+    let mut statement: Statement = build!(query, dialect);
     if let (Some(index), Dialect::Sqlite) = (range.along, dialect) {
         let from = format!("FROM \"{}\"", table.name);
         let along = format!("{from} INDEXED BY \"{index}\"");
