@@ -306,14 +306,15 @@ impl World {
         let day = if self.has(Planted::SkipExpiry) { Day(0) } else { self.today() };
         let timeline = &self.tenants[tenant].timeline;
         let grant = ReadGrant::stored(Door::Resume, reader, day, timeline);
-        let more = page.first().map(|first| first.seq()).filter(|first| *first > Seq(1));
-        let items = page
+        let items: Vec<_> = page
             .iter()
             .filter_map(|sequenced| {
                 Some((sequenced.shown(&grant)?, sequenced.envelope().tag().ingest_day))
             })
             .map(|(shown, day)| item_of(&shown, day))
             .collect();
+        // As a client's edge: what it cannot see is no beginning.
+        let more = items.first().map(|first| first.seq).filter(|first| *first > Seq(1));
         let day = self.today();
         self.hidden.extend(page.iter().filter(|p| is_dead(p, day)).map(message_of));
         if let Some(header) = self.server.headers.get(&conversation) {
