@@ -429,7 +429,7 @@ impl Executor {
         if let Ok(Ok(settled)) = tokio::time::timeout(wait, told).await {
             return settled;
         }
-        let asking = self.hearing.lock().unheard(key, wait, given.is_ok());
+        let asking = self.hearing.lock().unheard(key, wait);
         let Asking { pending, submission, .. } = asking?;
         let input = match given {
             Ok(seq) => Input::Told(submission, Arc::new(envelope.sequence(seq))),

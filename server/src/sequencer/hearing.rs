@@ -24,9 +24,8 @@ use crate::recent::Recent;
 /// published without it.
 const HEAR_MAX: Duration = Duration::from_secs(1);
 
-/// Half of the messages whose last question failed, and of which a number may be heard all the
-/// same.
-const LOST_MAX: usize = 2_048;
+/// Half of the messages whose number was not heard of in time, and may be all the same.
+const LATE_MAX: usize = 2_048;
 
 /// So long the store is looked into for what another node is to store.
 pub const LOOKED_FOR: Duration = Duration::from_secs(2);
@@ -45,7 +44,8 @@ pub type Key = (ConversationId, MessageId);
 #[derive(Debug)]
 pub struct Hearing<P> {
     asked: HashMap<Key, P>,
-    lost: Recent<Key, ()>,
+    /// Of these a number may be heard that is not the one at hand.
+    late: Recent<Key, ()>,
     /// What was not looked for yet, in one look for each conversation.
     missed: BTreeMap<ConversationId, Missed>,
     /// What was not there at the last look.
@@ -72,8 +72,8 @@ pub struct Missed {
 pub enum OwnNotice<P> {
     /// It waits for this number.
     Awaited(P),
-    /// This may be the number of the question that failed: the one at hand has another, and the
-    /// others move it there.
+    /// This may be the number of an earlier question: the one at hand has another, and the others
+    /// move it there.
     Stale,
     /// Nothing waits for it. Where the message is not here either, its author was told that it got
     /// no number, and the other nodes show it: it is void.
@@ -91,7 +91,7 @@ impl<P> Default for Hearing<P> {
     fn default() -> Self {
         Self {
             asked: HashMap::new(),
-            lost: Recent::new(LOST_MAX),
+            late: Recent::new(LATE_MAX),
             missed: BTreeMap::new(),
             again: Vec::new(),
             deaf: false,
@@ -107,22 +107,19 @@ impl<P> Hearing<P> {
 
     /// The bus answered: how long its notice is waited for, so that delivery follows its order.
     pub fn answered(&mut self, key: Key, given: bool) -> Duration {
-        // After a question that failed its number may still be heard of: only the one that is given
-        // now counts. And while nothing is heard nobody waits for it: what follows in this
+        // A number of an earlier question may still be heard of: only the one that is given now
+        // counts. And while nothing is heard nobody waits for it: what follows in this
         // conversation would wait as well.
-        let hears = given && self.lost.get(&key).is_none() && !self.deaf;
+        let hears = given && self.late.get(&key).is_none() && !self.deaf;
         if hears { HEAR_MAX } else { Duration::ZERO }
     }
 
     /// The notice was waited for in vain. What waited, unless the notice came at the last moment.
-    pub fn unheard(&mut self, key: Key, waited: Duration, given: bool) -> Option<P> {
+    pub fn unheard(&mut self, key: Key, waited: Duration) -> Option<P> {
         self.deaf |= !waited.is_zero();
         let pending = self.asked.remove(&key)?;
-        if given {
-            self.lost.remove(&key);
-        } else {
-            self.lost.insert(key, ());
-        }
+        // Its notice may come late, and this message may have to ask again by then.
+        self.late.insert(key, ());
         Some(pending)
     }
 
@@ -131,7 +128,7 @@ impl<P> Hearing<P> {
         self.deaf = false;
         let envelope = sequenced.envelope();
         let key = (envelope.conversation(), envelope.message());
-        if self.asked.contains_key(&key) && self.lost.get(&key).is_some() {
+        if self.asked.contains_key(&key) && self.late.get(&key).is_some() {
             return OwnNotice::Stale;
         }
         self.asked.remove(&key).map_or(OwnNotice::Unawaited, OwnNotice::Awaited)

@@ -220,7 +220,7 @@ impl World {
         let next = match (question.heard, question.stage) {
             (Some(next), _) => next,
             (None, Stage::Waits { given, wait, .. }) => {
-                let asking = self.nodes[node].hearing.unheard(question.key, wait, given.is_ok());
+                let asking = self.nodes[node].hearing.unheard(question.key, wait);
                 let Some(Asking { way, submission, .. }) = asking else { return };
                 let input = match given {
                     Ok(seq) => Input::Told(submission, Arc::new(question.envelope.sequence(seq))),
@@ -302,8 +302,7 @@ impl World {
             OwnNotice::Stale => {
                 self.counts.stale += 1;
                 if self.has(Planted::StaleNumber)
-                    && let Some(asking) =
-                        self.nodes[node].hearing.unheard(key, Duration::ZERO, true)
+                    && let Some(asking) = self.nodes[node].hearing.unheard(key, Duration::ZERO)
                 {
                     self.hear_awaited(asking, sequenced);
                 }

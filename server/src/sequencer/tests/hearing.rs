@@ -24,8 +24,8 @@ fn a_number_that_is_not_heard_of_is_taken_without_its_notice() {
     hearing.ask(key(1), 7);
     let wait = hearing.answered(key(1), true);
     assert!(!wait.is_zero());
-    assert_eq!(hearing.unheard(key(1), wait, true), Some(7));
-    assert_eq!(hearing.unheard(key(1), wait, true), None, "it is taken once");
+    assert_eq!(hearing.unheard(key(1), wait), Some(7));
+    assert_eq!(hearing.unheard(key(1), wait), None, "it is taken once");
 }
 
 #[test]
@@ -33,10 +33,10 @@ fn while_nothing_is_heard_nobody_waits_until_something_is() {
     let mut hearing: Hearing<u8> = Hearing::default();
     hearing.ask(key(1), 1);
     let wait = hearing.answered(key(1), true);
-    hearing.unheard(key(1), wait, true);
+    hearing.unheard(key(1), wait);
     hearing.ask(key(2), 2);
     assert_eq!(hearing.answered(key(2), true), Duration::ZERO, "it is deaf");
-    assert_eq!(hearing.unheard(key(2), Duration::ZERO, true), Some(2));
+    assert_eq!(hearing.unheard(key(2), Duration::ZERO), Some(2));
     assert_eq!(hearing.own(&sequenced(2, 2, 2)), OwnNotice::Unawaited);
     hearing.ask(key(3), 3);
     assert!(!hearing.answered(key(3), true).is_zero(), "it hears again");
@@ -48,14 +48,28 @@ fn the_number_of_a_question_that_failed_is_not_taken_for_the_next_ones() {
     hearing.ask(key(1), 1);
     let wait = hearing.answered(key(1), false);
     assert_eq!(wait, Duration::ZERO, "a question that failed has no notice to wait for");
-    assert_eq!(hearing.unheard(key(1), wait, false), Some(1));
+    assert_eq!(hearing.unheard(key(1), wait), Some(1));
     hearing.ask(key(1), 2);
     assert_eq!(hearing.own(&sequenced(1, 1, 1)), OwnNotice::Stale);
     let wait = hearing.answered(key(1), true);
     assert_eq!(wait, Duration::ZERO, "which notice is whose is not known");
-    assert_eq!(hearing.unheard(key(1), wait, true), Some(2));
+    assert_eq!(hearing.unheard(key(1), wait), Some(2));
     hearing.ask(key(1), 3);
-    assert_eq!(hearing.own(&sequenced(1, 3, 1)), OwnNotice::Awaited(3), "the failure is past");
+    assert_eq!(hearing.own(&sequenced(1, 2, 1)), OwnNotice::Stale, "it is of the one before");
+}
+
+#[test]
+fn a_number_that_was_taken_without_its_notice_is_not_taken_again_when_that_comes() {
+    let mut hearing: Hearing<u8> = Hearing::default();
+    hearing.ask(key(1), 1);
+    let wait = hearing.answered(key(1), true);
+    assert_eq!(hearing.unheard(key(1), wait), Some(1));
+    // It was another's by then.
+    hearing.ask(key(1), 2);
+    assert_eq!(hearing.own(&sequenced(1, 1, 1)), OwnNotice::Stale);
+    assert_eq!(hearing.answered(key(1), true), Duration::ZERO);
+    assert_eq!(hearing.unheard(key(1), Duration::ZERO), Some(2));
+    assert_eq!(hearing.own(&sequenced(1, 2, 1)), OwnNotice::Unawaited);
 }
 
 const GAP: Gap = Gap { after: Seq(3), until: Some(Seq(5)) };
