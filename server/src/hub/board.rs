@@ -134,9 +134,9 @@ impl Board {
         {
             return Ok(card);
         }
-        let (row, visitor) = self.desks.stored_header(speaker.tenant, conversation).await?;
+        let (row, contact) = self.desks.stored_header(speaker.tenant, conversation).await?;
         let card =
-            desk.state.lock().card_of(&row, &visitor, facts, speaker.reader(), &self.sites.shown());
+            desk.state.lock().card_of(&row, &contact, facts, speaker.reader(), &self.sites.shown());
         Ok(card)
     }
 

@@ -6,12 +6,12 @@ use protocol::conversation::{
 use protocol::ids::{AgentId, ConversationId};
 use protocol::limits::List;
 
-use super::desk::{DeskState, Seat};
+use super::desk::{Contact, DeskState, Seat};
 use super::newest::RoomFacts;
 use super::sites::Shown;
 use crate::privacy::gate::Reader;
 use crate::routing::AgentStanding;
-use crate::store::{ConversationRow, VisitorRow};
+use crate::store::ConversationRow;
 
 impl DeskState {
     /// The card of an agent for agents, or the little that visitors see of them.
@@ -39,11 +39,12 @@ impl DeskState {
 
     fn visitor_card(
         &self,
-        row: &VisitorRow,
+        contact: &Contact,
         header: &ConversationRow,
         shown: &Shown<'_>,
     ) -> VisitorCard {
-        let guest = self.visitors.get(&row.visitor);
+        let guest = self.visitors.get(&header.visitor);
+        let said = (header.site, contact.day);
         let (page_url, page_title) = match guest.and_then(|guest| guest.page.as_deref().cloned()) {
             Some((url, title)) => (url, Some(title)),
             None => shown
@@ -51,12 +52,12 @@ impl DeskState {
                 .unwrap_or_default(),
         };
         VisitorCard {
-            visitor: row.visitor,
-            name: shown.contact(row, row.name.clone()),
-            email: shown.contact(row, row.email.clone()),
+            visitor: header.visitor,
+            name: shown.contact(said, contact.name.clone()),
+            email: shown.contact(said, contact.email.clone()),
             page_url,
             page_title,
-            locale: Some(row.locale.clone()),
+            locale: Some(contact.locale.clone()),
             presence: Some(guest.map_or(Presence::Gone, |guest| guest.presence)),
         }
     }
@@ -68,7 +69,7 @@ impl DeskState {
         shown: &Shown<'_>,
     ) -> Option<VisitorCard> {
         let header = self.headers.get(&conversation)?;
-        Some(self.visitor_card(&header.visitor, &header.row, shown))
+        Some(self.visitor_card(&header.contact, &header.row, shown))
     }
 
     /// The card of a conversation here.
@@ -80,14 +81,14 @@ impl DeskState {
         shown: &Shown<'_>,
     ) -> Option<ConversationCard> {
         let header = self.headers.get(&conversation)?;
-        Some(self.card_of(&header.row, &header.visitor, facts, reader, shown))
+        Some(self.card_of(&header.row, &header.contact, facts, reader, shown))
     }
 
     /// The card of a conversation that need not be live.
     pub(super) fn card_of(
         &self,
         row: &ConversationRow,
-        visitor: &VisitorRow,
+        contact: &Contact,
         facts: &RoomFacts,
         reader: Reader,
         shown: &Shown<'_>,
@@ -110,7 +111,7 @@ impl DeskState {
             waiting_since: row.waiting_since,
             closed_at: row.closed_at,
             offline_message: Some(row.channel.is_offline_message()),
-            visitor: for_agents.then(|| self.visitor_card(visitor, row, shown)),
+            visitor: for_agents.then(|| self.visitor_card(contact, row, shown)),
             form: for_agents.then(|| {
                 let form = shown.header(row, row.form.as_slice()).unwrap_or_default();
                 List::new(form.iter().map(|(field, answer)| FormAnswer {

@@ -98,9 +98,9 @@ impl Conversations {
         // What memory has is newer than the store where its closing could not be written.
         let known = {
             let state = desk.state.lock();
-            state.headers.get(&conversation).map(|kept| (kept.row.clone(), kept.visitor.clone()))
+            state.headers.get(&conversation).map(|kept| (kept.row.clone(), kept.contact.clone()))
         };
-        let (mut row, visitor) = match known {
+        let (mut row, contact) = match known {
             Some((row, _)) if row.state != ConversationState::Closed => return Ok(()),
             Some(closed) => closed,
             None => self.desks.stored_header(tenant, conversation).await?,
@@ -116,7 +116,7 @@ impl Conversations {
         row.closed_at = None;
         let now = self.times.now();
         row.waiting_since = Some(now);
-        desk.state.lock().insert(Header::new(row, visitor, now));
+        desk.state.lock().insert(Header::new(row, contact, now));
         self.events.write(tenant, conversation, EventKind::Reopened, who.agent()).await;
         self.assignment.route(&desk, Input::Reopened { conversation, site, version, former }).await
     }

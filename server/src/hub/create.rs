@@ -159,7 +159,8 @@ impl Conversations {
         let row = row.filter(|row| row.site == creation.site);
         let row = row.ok_or_else(|| not_found("this site has no such visitor"))?;
         let shown = self.sites.shown();
-        Ok([row.name.clone(), row.email.clone()].map(|value| shown.contact(&row, value)))
+        Ok([row.name.clone(), row.email.clone()]
+            .map(|value| shown.contact((row.site, row.contact_day), value)))
     }
 }
 

@@ -91,11 +91,29 @@ impl Desk {
     }
 }
 
+/// What a visitor said of themselves, as cards show it.
+#[derive(Debug, Clone)]
+pub(super) struct Contact {
+    pub(super) name: Option<Personal<String>>,
+    pub(super) email: Option<Personal<String>>,
+    /// BCP 47.
+    pub(super) locale: String,
+    /// When they did.
+    pub(super) day: Day,
+}
+
+impl From<VisitorRow> for Contact {
+    fn from(row: VisitorRow) -> Self {
+        let VisitorRow { name, email, locale, contact_day: day, .. } = row;
+        Self { name, email, locale, day }
+    }
+}
+
 /// A conversation's header in memory.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) row: ConversationRow,
-    pub(super) visitor: VisitorRow,
+    pub(super) contact: Contact,
     /// Nobody is known to have said anything, or to have been there, since then.
     pub(super) quiet_since: UnixMillis,
     /// What was said, where the room is not live; none: the store is asked.
@@ -103,8 +121,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn new(row: ConversationRow, visitor: VisitorRow, quiet_since: UnixMillis) -> Self {
-        Self { row, visitor, quiet_since, newest: None }
+    pub(super) fn new(row: ConversationRow, contact: Contact, quiet_since: UnixMillis) -> Self {
+        Self { row, contact, quiet_since, newest: None }
     }
 
     pub(super) fn forget_form(&mut self) {
@@ -113,7 +131,7 @@ impl Header {
     }
 
     pub(super) fn forget_contact(&mut self) {
-        (self.visitor.name, self.visitor.email) = (None, None);
+        (self.contact.name, self.contact.email) = (None, None);
     }
 }
 
@@ -203,16 +221,19 @@ impl DeskState {
     }
 
     /// A visitor said anew who they are: their other conversations show it.
-    pub(super) fn said_anew(&mut self, visitor: &VisitorRow) -> BTreeSet<ConversationId> {
-        let contact = |row: &VisitorRow| (row.name.clone(), row.email.clone());
-        let told = contact(visitor);
+    pub(super) fn said_anew(
+        &mut self,
+        visitor: VisitorId,
+        said: &Contact,
+    ) -> BTreeSet<ConversationId> {
+        let told = |contact: &Contact| (contact.name.clone(), contact.email.clone());
         let differs = |id: &ConversationId| {
-            self.headers.get(id).is_some_and(|header| contact(&header.visitor) != told)
+            self.headers.get(id).is_some_and(|header| told(&header.contact) != told(said))
         };
-        let own = self.conversations_of(visitor.visitor);
+        let own = self.conversations_of(visitor);
         let shown: BTreeSet<_> = own.iter().copied().filter(differs).collect();
         for conversation in &shown {
-            self.amend(*conversation, |header| header.visitor = visitor.clone());
+            self.amend(*conversation, |header| header.contact = said.clone());
         }
         shown
     }
@@ -251,14 +272,14 @@ impl DeskState {
             if let Some(newest) = &mut header.newest {
                 newest.forget(|class, day| dead(header.row.site, class, day));
             }
-            let Header { row, visitor, .. } = &**header;
+            let Header { row, contact, .. } = &**header;
             let class = if row.channel.is_offline_message() {
                 RetentionClass::OfflineMessage
             } else {
                 RetentionClass::Transcript
             };
             let form_is = dead(row.site, class, row.created_at.day());
-            let contact_is = dead(visitor.site, RetentionClass::Contact, visitor.contact_day);
+            let contact_is = dead(row.site, RetentionClass::Contact, contact.day);
             if form_is {
                 header.forget_form();
             }
@@ -390,11 +411,11 @@ mod tests {
         let (row, visitor) = (world.conversation_row(), world.visitor_row());
         let (opened, contact) = (row.created_at.day(), visitor.contact_day);
         let mut state = empty(&world);
-        state.insert(Header::new(row, visitor, opened.start()));
+        state.insert(Header::new(row, visitor.into(), opened.start()));
         let kept = |state: &DeskState| {
             let header = &state.headers[&world.conversation];
             let form = !header.row.form.is_empty() || header.row.page_url.is_some();
-            (form, header.visitor.name.is_some() || header.visitor.email.is_some())
+            (form, header.contact.name.is_some() || header.contact.email.is_some())
         };
         state.forget(&|_, _, _| false);
         assert_eq!(kept(&state), (true, true));

@@ -11,7 +11,7 @@ use protocol::ids::{AgentId, ConversationId, SiteId, TenantId, VisitorId};
 use protocol::reject::{Reject, RejectCode};
 use tokio::sync::OnceCell;
 
-use super::desk::{Desk, DeskState, Standing};
+use super::desk::{Contact, Desk, DeskState, Standing};
 use super::ports::Ports;
 use super::reject::{not_found, store_reject};
 use super::rooms::Rooms;
@@ -21,7 +21,7 @@ use super::times::Times;
 use crate::bus::Bus;
 use crate::privacy::gate::Reader;
 use crate::routing::RoutingConfig;
-use crate::store::{ConversationRow, Page, Store, StoreError, VisitorRow, Write};
+use crate::store::{ConversationRow, Page, Store, StoreError, Write};
 
 /// Agents of one Organization that are read at once.
 const AGENTS_PER_PAGE: u16 = 500;
@@ -131,13 +131,13 @@ impl Desks {
         &self,
         tenant: TenantId,
         conversation: ConversationId,
-    ) -> Result<(ConversationRow, VisitorRow), Reject> {
+    ) -> Result<(ConversationRow, Contact), Reject> {
         let row = self.store.conversation(tenant, conversation).await?;
         let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
         self.sites.know(tenant, row.site).await;
         let visitor = self.store.visitor(tenant, row.visitor).await?;
         let visitor = visitor.ok_or_else(|| not_found("there is no such conversation"))?;
-        Ok((row, visitor))
+        Ok((row, visitor.into()))
     }
 
     /// Whether someone may end or move a conversation; where it is not theirs, it is not found.

@@ -11,7 +11,7 @@ use protocol::reject::{Reject, RejectCode};
 use protocol::time::UnixMillis;
 
 use super::conversations::Conversations;
-use super::desk::{Desk, Header};
+use super::desk::{Contact, Desk, Header};
 use super::form::{Masked, checked_form, given};
 use super::reject::not_found;
 use super::site::Site;
@@ -169,8 +169,9 @@ impl Conversations {
     ) -> Result<(), Reject> {
         let others = {
             let mut state = desk.state.lock();
-            let others = state.said_anew(&visitor_row);
-            state.insert(Header::new(row, visitor_row, self.times.now()));
+            let contact = Contact::from(visitor_row);
+            let others = state.said_anew(row.visitor, &contact);
+            state.insert(Header::new(row, contact, self.times.now()));
             others
         };
         self.board.show(desk, &others).await
@@ -198,8 +199,9 @@ impl Conversations {
                 // What may no longer be shown is not taken over: sealed anew by today's day it
                 // would live a second time.
                 let shown = self.sites.shown();
-                row.name = answer("name").or_else(|| shown.contact(&row, row.name.clone()));
-                row.email = answer("email").or_else(|| shown.contact(&row, row.email.clone()));
+                let said = (row.site, row.contact_day);
+                row.name = answer("name").or_else(|| shown.contact(said, row.name));
+                row.email = answer("email").or_else(|| shown.contact(said, row.email));
                 row.contact_day = now.day();
                 row.locale.clone_from(&locale);
                 row

@@ -18,7 +18,7 @@ use super::site::Site;
 use super::times::Times;
 use crate::privacy::gate::{Door, ReadGrant, Reader};
 use crate::privacy::sweep::is_due;
-use crate::store::{ConversationRow, SiteRow, Store, VisitorRow};
+use crate::store::{ConversationRow, SiteRow, Store};
 
 /// The sites of all Organizations that were asked for since the start.
 #[derive(Debug)]
@@ -51,14 +51,13 @@ impl Shown<'_> {
         ReadGrant::stored(door, Reader::Agents, self.today, timeline).show(class, day, value)
     }
 
-    /// A visitor's own words about themselves: their name, their address.
+    /// What a visitor of this site said of themselves on this day: their name, their address.
     pub(super) fn contact(
         &self,
-        row: &VisitorRow,
+        (site, day): (SiteId, Day),
         value: Option<Personal<String>>,
     ) -> Option<Personal<String>> {
-        let of = (RetentionClass::Contact, row.contact_day);
-        self.show(Door::Card, row.site, of, value?)
+        self.show(Door::Card, site, (RetentionClass::Contact, day), value?)
     }
 
     /// Form and page of a header: they go with the transcript of the day on which it was opened.

@@ -46,7 +46,7 @@ impl Hub {
             };
             // The store knows more; it is asked before this one is closed.
             let created_at = row.created_at;
-            desk.state.lock().insert(Header::new(row, visitor, created_at));
+            desk.state.lock().insert(Header::new(row, visitor.into(), created_at));
             self.assignment.route(&desk, input).await?;
         }
         Ok(())
