@@ -30,9 +30,7 @@ pub struct Member<O> {
 /// Live part of a conversation. Dropped when its last member leaves; the transcript stays.
 #[derive(Debug)]
 pub struct Room<O> {
-    tenant: TenantId,
     site: SiteId,
-    conversation: ConversationId,
     visitor: VisitorId,
     members: Vec<Member<O>>,
     sequencer: Sequencer,
@@ -58,22 +56,12 @@ impl<O> Room<O> {
         }
         let sequencer = Sequencer::new((tenant, conversation), seq_last, tail, before);
         let members = Vec::new();
-        Self {
-            tenant,
-            site,
-            conversation,
-            visitor,
-            members,
-            sequencer,
-            receipts,
-            receipts_dirty: false,
-            retired: false,
-        }
+        Self { site, visitor, members, sequencer, receipts, receipts_dirty: false, retired: false }
     }
 
     /// The Organization.
     pub fn tenant(&self) -> TenantId {
-        self.tenant
+        self.sequencer.tenant()
     }
 
     /// The website.
@@ -83,7 +71,7 @@ impl<O> Room<O> {
 
     /// Which conversation it is.
     pub fn conversation(&self) -> ConversationId {
-        self.conversation
+        self.sequencer.conversation()
     }
 
     /// The conversation's visitor.

@@ -235,7 +235,8 @@ struct Entry {
 pub struct Routing {
     tenant: TenantId,
     config: RoutingConfig,
-    conversations: BTreeMap<ConversationId, Entry>,
+    /// Each in a box of its own: a tree's nodes are half empty.
+    conversations: BTreeMap<ConversationId, Box<Entry>>,
     team: Team,
     queue: Queue,
     timers: BTreeSet<(UnixMillis, Timer)>,

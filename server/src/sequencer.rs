@@ -295,14 +295,21 @@ pub struct Sequencer {
     words: Option<Arc<Sequenced>>,
     /// Numbers given and not yet stored, in order.
     unstored: VecDeque<Seq>,
-    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order: in
-    /// doubt until the store was read. What is in `tail` and neither here nor in `unstored` is
-    /// stored for good.
-    elsewhere: VecDeque<Seq>,
     /// Messages for which the bus was asked for a number and did not answer yet.
     awaited: usize,
     /// Those who read in the store what joins `tail`.
     holders: usize,
+    /// Nothing, in most rooms.
+    doubts: Option<Box<Doubts>>,
+}
+
+/// What is in doubt, and what became void: apart, for ten thousand rooms have none of it.
+#[derive(Debug, Default)]
+struct Doubts {
+    /// Numbers in `tail` that other nodes gave and that are not known to be stored, in order: in
+    /// doubt until the store was read. What is in `tail` and neither here nor in `unstored` is
+    /// stored for good.
+    elsewhere: VecDeque<Seq>,
     /// The newest messages that could not be stored; a resend of one gets a new number.
     voids: VecDeque<MessageId>,
 }
@@ -364,7 +371,7 @@ impl Sequencer {
                 Command::Nothing
             }
             Input::Unfound(gap) => {
-                let doubt = self.elsewhere.iter().copied().find(|seq| gap.has(*seq));
+                let doubt = self.in_doubt().find(|seq| gap.has(*seq));
                 let doubt = doubt.and_then(|seq| self.tail.at(seq));
                 let doubt =
                     doubt.map(|sequenced| (sequenced.seq(), sequenced.envelope().message()));
@@ -389,7 +396,7 @@ impl Sequencer {
             if !known.says_the_same(envelope) {
                 return Command::Refuse(Refusal::Conflict);
             }
-            if !self.elsewhere.contains(&seq) {
+            if !self.is_in_doubt(seq) {
                 return Command::Confirm(Acked::of(seq, known), envelope.message());
             }
             if !matches!(submission.search, Search::Lost(lost, _) if lost == seq) {
@@ -476,7 +483,7 @@ impl Sequencer {
     /// What is in doubt is not stored. What is known to be stored stays, whatever another node
     /// says: it is one that got the same number for the same message.
     fn take_off(&mut self, seq: Seq, message: MessageId) -> Command {
-        if !self.elsewhere.contains(&seq) {
+        if !self.is_in_doubt(seq) {
             return Command::Nothing;
         }
         match self.fail(seq, message) {

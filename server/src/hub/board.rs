@@ -135,8 +135,13 @@ impl Board {
             return Ok(card);
         }
         let (row, contact) = self.desks.stored_header(speaker.tenant, conversation).await?;
-        let card =
-            desk.state.lock().card_of(&row, &contact, facts, speaker.reader(), &self.sites.shown());
+        let card = desk.state.lock().card_of(
+            &row,
+            contact.as_deref(),
+            facts,
+            speaker.reader(),
+            &self.sites.shown(),
+        );
         Ok(card)
     }
 

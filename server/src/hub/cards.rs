@@ -5,6 +5,7 @@ use protocol::conversation::{
 };
 use protocol::ids::{AgentId, ConversationId};
 use protocol::limits::List;
+use protocol::personal::Personal;
 
 use super::desk::{Contact, DeskState, Seat};
 use super::newest::RoomFacts;
@@ -39,12 +40,15 @@ impl DeskState {
 
     fn visitor_card(
         &self,
-        contact: &Contact,
+        contact: Option<&Contact>,
         header: &ConversationRow,
         shown: &Shown<'_>,
     ) -> VisitorCard {
         let guest = self.visitors.get(&header.visitor);
-        let said = (header.site, contact.day);
+        let said = |word: fn(&Contact) -> &Option<Personal<String>>| {
+            let contact = contact?;
+            shown.contact((header.site, contact.day), word(contact).clone())
+        };
         let (page_url, page_title) = match guest.and_then(|guest| guest.page.as_deref().cloned()) {
             Some((url, title)) => (url, Some(title)),
             None => shown
@@ -53,11 +57,11 @@ impl DeskState {
         };
         VisitorCard {
             visitor: header.visitor,
-            name: shown.contact(said, contact.name.clone()),
-            email: shown.contact(said, contact.email.clone()),
+            name: said(|contact| &contact.name),
+            email: said(|contact| &contact.email),
             page_url,
             page_title,
-            locale: Some(contact.locale.clone()),
+            locale: Some(header.locale.clone()),
             presence: Some(guest.map_or(Presence::Gone, |guest| guest.presence)),
         }
     }
@@ -69,7 +73,7 @@ impl DeskState {
         shown: &Shown<'_>,
     ) -> Option<VisitorCard> {
         let header = self.headers.get(&conversation)?;
-        Some(self.visitor_card(&header.contact, &header.row, shown))
+        Some(self.visitor_card(header.contact.as_deref(), &header.row, shown))
     }
 
     /// The card of a conversation here.
@@ -81,14 +85,14 @@ impl DeskState {
         shown: &Shown<'_>,
     ) -> Option<ConversationCard> {
         let header = self.headers.get(&conversation)?;
-        Some(self.card_of(&header.row, &header.contact, facts, reader, shown))
+        Some(self.card_of(&header.row, header.contact.as_deref(), facts, reader, shown))
     }
 
     /// The card of a conversation that need not be live.
     pub(super) fn card_of(
         &self,
         row: &ConversationRow,
-        contact: &Contact,
+        contact: Option<&Contact>,
         facts: &RoomFacts,
         reader: Reader,
         shown: &Shown<'_>,

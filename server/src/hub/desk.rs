@@ -92,20 +92,20 @@ impl Desk {
 }
 
 /// What a visitor said of themselves, as cards show it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contact {
     pub(super) name: Option<Personal<String>>,
     pub(super) email: Option<Personal<String>>,
-    /// BCP 47.
-    pub(super) locale: String,
     /// When they did.
     pub(super) day: Day,
 }
 
-impl From<VisitorRow> for Contact {
-    fn from(row: VisitorRow) -> Self {
-        let VisitorRow { name, email, locale, contact_day: day, .. } = row;
-        Self { name, email, locale, day }
+impl Contact {
+    /// Most say nothing.
+    pub(super) fn of(visitor: VisitorRow) -> Option<Box<Self>> {
+        let VisitorRow { name, email, contact_day: day, .. } = visitor;
+        let said = name.is_some() || email.is_some();
+        said.then(|| Box::new(Self { name, email, day }))
     }
 }
 
@@ -113,7 +113,7 @@ impl From<VisitorRow> for Contact {
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) row: ConversationRow,
-    pub(super) contact: Contact,
+    pub(super) contact: Option<Box<Contact>>,
     /// Nobody is known to have said anything, or to have been there, since then.
     pub(super) quiet_since: UnixMillis,
     /// What was said, where the room is not live; none: the store is asked.
@@ -121,7 +121,11 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn new(row: ConversationRow, contact: Contact, quiet_since: UnixMillis) -> Self {
+    pub(super) fn new(
+        row: ConversationRow,
+        contact: Option<Box<Contact>>,
+        quiet_since: UnixMillis,
+    ) -> Self {
         Self { row, contact, quiet_since, newest: None }
     }
 
@@ -131,7 +135,7 @@ impl Header {
     }
 
     pub(super) fn forget_contact(&mut self) {
-        (self.contact.name, self.contact.email) = (None, None);
+        self.contact = None;
     }
 }
 
@@ -224,16 +228,19 @@ impl DeskState {
     pub(super) fn said_anew(
         &mut self,
         visitor: VisitorId,
-        said: &Contact,
+        contact: Option<&Contact>,
     ) -> BTreeSet<ConversationId> {
-        let told = |contact: &Contact| (contact.name.clone(), contact.email.clone());
+        let words = |of: Option<&Contact>| of.map(|of| (of.name.clone(), of.email.clone()));
         let differs = |id: &ConversationId| {
-            self.headers.get(id).is_some_and(|header| told(&header.contact) != told(said))
+            let header = self.headers.get(id);
+            header.is_some_and(|header| words(header.contact.as_deref()) != words(contact))
         };
         let own = self.conversations_of(visitor);
         let shown: BTreeSet<_> = own.iter().copied().filter(differs).collect();
         for conversation in &shown {
-            self.amend(*conversation, |header| header.contact = said.clone());
+            self.amend(*conversation, |header| {
+                header.contact = contact.cloned().map(Box::new);
+            });
         }
         shown
     }
@@ -279,7 +286,9 @@ impl DeskState {
                 RetentionClass::Transcript
             };
             let form_is = dead(row.site, class, row.created_at.day());
-            let contact_is = dead(row.site, RetentionClass::Contact, contact.day);
+            let contact_is = contact
+                .as_deref()
+                .is_some_and(|contact| dead(row.site, RetentionClass::Contact, contact.day));
             if form_is {
                 header.forget_form();
             }
@@ -411,11 +420,11 @@ mod tests {
         let (row, visitor) = (world.conversation_row(), world.visitor_row());
         let (opened, contact) = (row.created_at.day(), visitor.contact_day);
         let mut state = empty(&world);
-        state.insert(Header::new(row, visitor.into(), opened.start()));
+        state.insert(Header::new(row, Contact::of(visitor), opened.start()));
         let kept = |state: &DeskState| {
             let header = &state.headers[&world.conversation];
             let form = !header.row.form.is_empty() || header.row.page_url.is_some();
-            (form, header.contact.name.is_some() || header.contact.email.is_some())
+            (form, header.contact.is_some())
         };
         state.forget(&|_, _, _| false);
         assert_eq!(kept(&state), (true, true));

@@ -131,13 +131,13 @@ impl Desks {
         &self,
         tenant: TenantId,
         conversation: ConversationId,
-    ) -> Result<(ConversationRow, Contact), Reject> {
+    ) -> Result<(ConversationRow, Option<Box<Contact>>), Reject> {
         let row = self.store.conversation(tenant, conversation).await?;
         let row = row.ok_or_else(|| not_found("there is no such conversation"))?;
         self.sites.know(tenant, row.site).await;
         let visitor = self.store.visitor(tenant, row.visitor).await?;
         let visitor = visitor.ok_or_else(|| not_found("there is no such conversation"))?;
-        Ok((row, visitor.into()))
+        Ok((row, Contact::of(visitor)))
     }
 
     /// Whether someone may end or move a conversation; where it is not theirs, it is not found.

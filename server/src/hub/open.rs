@@ -169,8 +169,8 @@ impl Conversations {
     ) -> Result<(), Reject> {
         let others = {
             let mut state = desk.state.lock();
-            let contact = Contact::from(visitor_row);
-            let others = state.said_anew(row.visitor, &contact);
+            let contact = Contact::of(visitor_row);
+            let others = state.said_anew(row.visitor, contact.as_deref());
             state.insert(Header::new(row, contact, self.times.now()));
             others
         };

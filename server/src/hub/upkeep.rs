@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::reject::Reject;
 
-use super::desk::Header;
+use super::desk::{Contact, Header};
 use super::handle::RoomHandle;
 use super::{Hub, tally};
 use crate::routing::Input;
@@ -46,7 +46,7 @@ impl Hub {
             };
             // The store knows more; it is asked before this one is closed.
             let created_at = row.created_at;
-            desk.state.lock().insert(Header::new(row, visitor.into(), created_at));
+            desk.state.lock().insert(Header::new(row, Contact::of(visitor), created_at));
             self.assignment.route(&desk, input).await?;
         }
         Ok(())

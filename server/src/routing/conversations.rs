@@ -110,7 +110,7 @@ impl Routing {
 
     pub(super) fn insert(&mut self, conversation: ConversationId, standing: Standing) {
         let entry = Entry { standing, resting: BTreeMap::new(), asked_last: None };
-        self.conversations.insert(conversation, entry);
+        self.conversations.insert(conversation, Box::new(entry));
         self.team.index(conversation, None, Some(&standing));
     }
 

@@ -36,11 +36,20 @@ impl Sequencer {
             below,
             words: words.filter(|words| words.seq() <= tail_after),
             unstored: VecDeque::new(),
-            elsewhere: VecDeque::new(),
             awaited: 0,
             holders: 0,
-            voids: VecDeque::new(),
+            doubts: None,
         }
+    }
+
+    /// The Organization.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Which conversation it is.
+    pub fn conversation(&self) -> ConversationId {
+        self.conversation
     }
 
     /// The newest number given.
@@ -104,7 +113,7 @@ impl Sequencer {
     fn drop_oldest(&mut self) {
         if let Some(gone) = self.tail.pop_front() {
             self.tail_after = gone.seq();
-            self.elsewhere.retain(|heard| *heard > gone.seq());
+            self.resolve(|heard| heard <= gone.seq());
             let day = Some(gone.envelope().tag().ingest_day);
             self.below.for_agents = day;
             if gone.envelope().visibility() == Visibility::Everyone {
@@ -117,9 +126,9 @@ impl Sequencer {
     }
 
     fn oldest_is_stored(&self) -> bool {
-        let in_doubt = self.elsewhere.front();
+        let in_doubt = self.in_doubt().next();
         self.tail.front().is_some_and(|oldest| {
-            in_doubt.is_none_or(|doubt| *doubt > oldest.seq()) && self.is_stored(oldest.seq())
+            in_doubt.is_none_or(|doubt| doubt > oldest.seq()) && self.is_stored(oldest.seq())
         })
     }
 
@@ -170,7 +179,7 @@ impl Sequencer {
     pub(super) fn hear(&mut self, sequenced: &Arc<Sequenced>, own: bool) -> Arrival {
         let seq = sequenced.seq();
         let known = self.find(sequenced.envelope().message()).map(|known| known.seq());
-        let is_there = |at| at == seq || self.is_stored(at) && !self.elsewhere.contains(&at);
+        let is_there = |at| at == seq || self.is_stored(at) && !self.is_in_doubt(at);
         if known.is_some_and(is_there) {
             return Arrival::Known;
         }
@@ -186,7 +195,7 @@ impl Sequencer {
         self.append(Arc::clone(sequenced));
         if !own {
             self.unstored.retain(|unstored| *unstored != seq);
-            self.elsewhere.push_back(seq);
+            self.doubts.get_or_insert_default().elsewhere.push_back(seq);
         }
         // Of another node's message it is not known whether that one stores it.
         let until = if own { Seq(seq.0.saturating_sub(1)) } else { seq };
@@ -203,7 +212,7 @@ impl Sequencer {
         }
         if let Some(known) = self.find(stored.envelope().message()).map(|known| known.seq()) {
             if known == seq {
-                self.elsewhere.retain(|heard| *heard != seq);
+                self.resolve(|heard| heard == seq);
                 self.lasts(seq);
                 return false;
             }
@@ -232,7 +241,7 @@ impl Sequencer {
     pub(super) fn displace(&mut self, seq: Seq) {
         self.tail.remove(seq);
         self.unstored.retain(|unstored| *unstored != seq);
-        self.elsewhere.retain(|heard| *heard != seq);
+        self.resolve(|heard| heard == seq);
     }
 
     /// The store has numbers up to this one: none of them may be given any more.
@@ -268,12 +277,13 @@ impl Sequencer {
             return None;
         }
         self.unstored.retain(|unstored| *unstored != seq);
-        self.elsewhere.retain(|heard| *heard != seq);
+        self.resolve(|heard| heard == seq);
         let void = self.tail.remove(seq)?;
-        if self.voids.len() == TAIL_MAX {
-            self.voids.pop_front();
+        let voids = &mut self.doubts.get_or_insert_default().voids;
+        if voids.len() == TAIL_MAX {
+            voids.pop_front();
         }
-        self.voids.push_back(void.envelope().message());
+        voids.push_back(void.envelope().message());
         Some(void)
     }
 
@@ -281,7 +291,23 @@ impl Sequencer {
     pub(super) fn is_settled(&self, seq: Seq, message: MessageId) -> bool {
         match self.find(message) {
             Some(sequenced) => sequenced.seq() == seq && self.is_stored(seq),
-            None => !self.voids.contains(&message),
+            None => self.doubts.as_ref().is_none_or(|doubts| !doubts.voids.contains(&message)),
+        }
+    }
+
+    /// Numbers of other nodes that are not known to be stored, in order.
+    pub(super) fn in_doubt(&self) -> impl Iterator<Item = Seq> {
+        self.doubts.iter().flat_map(|doubts| &doubts.elsewhere).copied()
+    }
+
+    pub(super) fn is_in_doubt(&self, seq: Seq) -> bool {
+        self.in_doubt().any(|heard| heard == seq)
+    }
+
+    /// It is known what became of these.
+    fn resolve(&mut self, of: impl Fn(Seq) -> bool) {
+        if let Some(doubts) = &mut self.doubts {
+            doubts.elsewhere.retain(|heard| !of(*heard));
         }
     }
 

@@ -33,7 +33,7 @@ fn left(stand: &Stand, world: &World) -> Left {
     Left {
         new_message: room.with(|room| room.sequencer().words().count()).unwrap(),
         form: !header.row.form.is_empty() || header.row.page_url.is_some(),
-        contact: header.contact.name.is_some() || header.contact.email.is_some(),
+        contact: header.contact.is_some(),
         agent: !state.agents[&world.agent].row.name.expose().is_empty(),
     }
 }
