@@ -224,10 +224,17 @@ enum Timer {
 #[derive(Debug)]
 struct Entry {
     standing: Standing,
+    /// None where nobody was asked, as for most that wait.
+    asked: Option<Box<Asked>>,
+}
+
+/// Who was asked about a conversation.
+#[derive(Debug, Default)]
+struct Asked {
     /// Those who declined or missed it lately, and until when they are left alone with it.
     resting: BTreeMap<AgentId, UnixMillis>,
-    /// The last one who was asked.
-    asked_last: Option<AgentId>,
+    /// The last one.
+    last: Option<AgentId>,
 }
 
 /// The queue and the team of one Organization.

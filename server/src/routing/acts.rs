@@ -175,8 +175,7 @@ impl Routing {
             standing.position = None;
         });
         if let Some(entry) = self.conversations.get_mut(&conversation) {
-            entry.resting.clear();
-            entry.asked_last = None;
+            entry.asked = None;
         }
         self.team.answered(agent);
         for worker in standing.assignee.into_iter().chain([agent]) {

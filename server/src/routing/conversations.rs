@@ -1,7 +1,5 @@
 //! Conversations come and go: restored, opened, opened again, closed.
 
-use std::collections::BTreeMap;
-
 use protocol::conversation::{ConversationState, SiteAvailability};
 use protocol::ids::{AgentId, ConversationId, SiteId};
 use protocol::message::EventKind;
@@ -109,7 +107,7 @@ impl Routing {
     }
 
     pub(super) fn insert(&mut self, conversation: ConversationId, standing: Standing) {
-        let entry = Entry { standing, resting: BTreeMap::new(), asked_last: None };
+        let entry = Entry { standing, asked: None };
         self.conversations.insert(conversation, Box::new(entry));
         self.team.index(conversation, None, Some(&standing));
     }

@@ -14,7 +14,7 @@ impl Routing {
         let Some(entry) = self.conversations.get_mut(&conversation) else { return };
         let transfer_from = entry.standing.assignee;
         if transfer_from.is_none() {
-            entry.asked_last = Some(agent);
+            entry.asked.get_or_insert_default().last = Some(agent);
         }
         self.change(conversation, |standing| {
             if transfer_from.is_none() {
@@ -43,7 +43,7 @@ impl Routing {
         let from_queue = entry.standing.assignee.is_none();
         let rest = rest_from.filter(|_| from_queue).map(|now| now.plus_ms(self.config.rest_ms));
         if let Some(until) = rest {
-            entry.resting.insert(agent, until);
+            entry.asked.get_or_insert_default().resting.insert(agent, until);
             self.timers.insert((until, Timer::Rest(conversation)));
         }
         self.clear_timer(deadline, Timer::Offer(conversation));
@@ -68,8 +68,10 @@ impl Routing {
             if entry.standing.state != ConversationState::Queued {
                 continue;
             }
-            let rests = |agent| entry.resting.get(&agent).is_some_and(|until| now < *until);
-            if let Some(agent) = self.team.choose(entry.asked_last, rests) {
+            let asked = entry.asked.as_deref();
+            let until = |agent| asked.and_then(|asked| asked.resting.get(&agent));
+            let rests = |agent| until(agent).is_some_and(|until| now < *until);
+            if let Some(agent) = self.team.choose(asked.and_then(|asked| asked.last), rests) {
                 self.offer(conversation, agent, now);
             }
         }
@@ -89,8 +91,9 @@ impl Routing {
                     }
                 }
                 Timer::Rest(conversation) => {
-                    if let Some(entry) = self.conversations.get_mut(&conversation) {
-                        entry.resting.retain(|_, until| *until > now);
+                    let entry = self.conversations.get_mut(&conversation);
+                    if let Some(asked) = entry.and_then(|entry| entry.asked.as_deref_mut()) {
+                        asked.resting.retain(|_, until| *until > now);
                     }
                 }
             }
@@ -121,7 +124,8 @@ impl Routing {
                 }),
                 Timer::Rest(id) => {
                     let entry = self.conversations.get_mut(&id);
-                    for until in entry.into_iter().flat_map(|entry| entry.resting.values_mut()) {
+                    let asked = entry.and_then(|entry| entry.asked.as_deref_mut());
+                    for until in asked.into_iter().flat_map(|asked| asked.resting.values_mut()) {
                         *until = rest.min(*until);
                         self.timers.insert((*until, timer));
                     }
