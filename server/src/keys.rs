@@ -1,6 +1,6 @@
-//! The key store: the two locks of every personal value, in a folder of their own. This is envelope
-//! encryption: each value is sealed with a key of its bucket and one of its subject, and those are
-//! wrapped by the master key. Destroying either ends all that was sealed with it
+//! The key store: the two locks of every personal value, in a folder of their own. This is
+//! envelope encryption: each value is sealed with a key of its bucket and one of its subject, and
+//! those are wrapped by the master key. Destroying either ends all that was sealed with it
 //! (crypto-shredding).
 //!
 //! Lives here: the master key, the wrapped bucket and subject keys, derivation, sealing,

@@ -2,13 +2,14 @@
 //!
 //! Lives here: which modules may import a crate, words that are wrong everywhere, file heads and
 //! lengths. Below: which module may import which (`layers`), circles between the files of one
-//! (`circles`), names that were given up (`retired`). Not here: what the compiler, clippy or npm
-//! already hold. Called by `test`, and runs as a test of its own.
+//! (`circles`), names that were given up (`retired`), the field's terms (`terms`). Not here: what
+//! the compiler, clippy or npm already hold. Called by `test`, and runs as a test of its own.
 
 mod circles;
 mod layers;
 mod retired;
 mod source;
+mod terms;
 
 use std::fs;
 use std::path::Path;
@@ -89,6 +90,7 @@ pub(crate) fn run() -> Result<()> {
             if package == "server" && !is_test(path) {
                 modules.add(path, without_tests(&code_only(text)));
                 check_length(path, text, &mut faults);
+                terms::check(path, text, &mut faults);
             }
         })?;
     }

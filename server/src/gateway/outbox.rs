@@ -1,6 +1,6 @@
-//! What waits to be written to one connection: usually nothing. Backpressure ends here: a slow
-//! consumer, whose socket takes nothing while its outbox fills, is closed with `too slow` and
-//! resumes, and no room waits for it.
+//! What waits to be written to one connection: usually nothing. Backpressure ends here.
+//! A slow consumer, whose socket takes nothing while its outbox fills, is closed with `too slow`
+//! and resumes, and no room waits for it.
 //!
 //! Appending happens under a room's lock, writing never does: whoever flushes takes the queue out,
 //! writes without the lock, and puts back what did not fit. While somebody flushes, others only
