@@ -2,7 +2,7 @@
 //! and the way by which a WebSocket's raw stream leaves HTTP.
 //!
 //! Lives here: all of hyper and rustls. Not here: what is said on a socket (`gateway`), what a
-//! route does (`api`). Called by `lib::run`; knows nothing of chat.
+//! route does (`api`). Called by `run`; knows nothing of chat.
 
 pub(crate) mod access;
 pub mod admin;
@@ -19,7 +19,7 @@ mod session;
 mod socket;
 mod stream;
 pub mod tls;
-mod unread;
+mod malformed_head;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -51,10 +51,10 @@ use crate::tasks;
 use crate::telemetry::RequestId;
 use answer::{answer, remember_route};
 use counted::{PerAddress, Share, Slot};
+use malformed_head::{Exchange, Tail, Watched};
 use peer_stream::PeerStream;
 use refusal::problem_text;
 pub(crate) use refusal::{PROBLEM_CODES, problem};
-use unread::{Exchange, Tail, Watched};
 
 /// Where a socket is opened.
 pub const SOCKET_PATH: &str = "/v1/socket";
@@ -366,8 +366,8 @@ fn turn_away(stream: TcpStream, ip: IpAddr, tls: bool, code: &'static str) {
         }
     };
     let body = problem_text(status, code, words, Some(&id));
-    unread::log(&id, status, &body, ip);
-    let answer = unread::answer(status, &id, "retry-after: 5\r\n", &body);
+    malformed_head::log(&id, status, &body, ip);
+    let answer = malformed_head::answer(status, &id, "retry-after: 5\r\n", &body);
     // Once, without waiting: whoever does not take it now does not get it.
     let told = stream.into_std().and_then(|mut stream| stream.write(answer.as_bytes()));
     if let Err(error) = told {

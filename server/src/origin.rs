@@ -2,8 +2,9 @@
 //! own.
 //!
 //! Lives here: spelling, comparison, the wildcard that a site may list, the address of this server.
-//! Not here: which header said it (`http`), what a refusal is called (`api`, `gateway`). Called by
-//! whoever is told of a page.
+//! Not here: which header said it (`http`), and where an Origin is refused: sockets in
+//! `gateway/hello` and `hub/presence`, REST in `api/access`, the widget's settings in `api/widget`.
+//! Called by whoever is told of a page.
 
 use std::net::SocketAddr;
 

@@ -1,11 +1,11 @@
 //! One conversation's sequence numbers on this node: a message from "said" to "settled".
 //!
-//! Lives here: which sequence number a message gets, whether it came before, which messages are not
-//! stored yet, which became void, what other nodes sequenced, and what is missing. A state machine
-//! without I/O (sans-IO): what happened is an [`Input`], what is to be done is a [`Command`], time
-//! and ids are arguments. Not here: who hears a message (`room`), carrying commands out (`hub`),
-//! numbering across nodes (`bus`), storage (`store`), rules about data (`privacy`). `hub` and the
-//! simulation in tests/sim run this very code.
+//! Lives here: which sequence number a message gets, whether it is a duplicate (the idempotency of
+//! messages), which messages are not stored yet, which became void, what other nodes sequenced, and
+//! what is missing. A state machine without I/O (sans-IO): what happened is an [`Input`], what is
+//! to be done is a [`Command`], time and ids are arguments. Not here: giving the number (`bus`),
+//! who hears a message (`room`), carrying commands out (`hub`), storage (`store`), rules about data
+//! (`privacy`). `hub` and the simulation in tests/sim run this very code.
 //!
 //! The way of a message on one node: [`Input::Submitted`], [`Command::Sequence`],
 //! [`Input::Sequenced`], [`Command::Publish`], [`Input::Stored`], [`Command::Ack`]. Everything else

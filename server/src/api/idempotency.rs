@@ -1,4 +1,5 @@
-//! Creates that may be sent again: the same `Idempotency-Key` gets the same answer, for a day.
+//! Idempotency of creates: the same `Idempotency-Key` gets the same answer, for a day. Messages
+//! have their own ids for that (`sequencer`).
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};

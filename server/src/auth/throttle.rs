@@ -1,5 +1,5 @@
 //! A count of what an address does in a window, where a window's number is a promise: never more in
-//! any hour. What comes in bursts and has a pace is limited in `limit`.
+//! any hour. What comes in bursts and has a pace has its rate limit in `limit`.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! Within one process: the bus of a single node, and a net of several for tests.
+//! Within one process: the bus of a single node, which gives the number after the last one, and a
+//! net of several for tests.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! copies in memory.
 //!
 //! Lives here: the list of those places, beside the inventory. Not here: keys (`keys`), rows
-//! (`store`), what is over by its day (`upkeep`). Called by whoever destroys a key.
+//! (`store`), what is over by its day (`upkeep`). Nothing calls it yet but its tests.
 
 use protocol::ids::TenantId;
 use protocol::personal::Personal;

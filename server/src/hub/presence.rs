@@ -1,5 +1,5 @@
-//! Who is connected: agents and visitors, on which pages they stand, and when they are gone. This
-//! is presence: a fact, where availability is a choice.
+//! Presence: which agents and visitors are connected, on which pages they stand, and when they are
+//! gone. It is a fact, where availability is a choice.
 //!
 //! Not here: sockets (`gateway`), who is in a conversation (`attend`), what an agent's coming and
 //! going means for what they have (`routing`).

@@ -1,8 +1,8 @@
 //! `keys.sqlite`, the file of wrapped keys, and the master key that opens them.
 //!
 //! Lives here: making it, opening it, what it is for, whether it can be used. Below: keys read,
-//! made and destroyed (`wrapped`), another master key (`rotation`), a copy (`copy`). Not here: the
-//! folder and its files (`folder`).
+//! made and destroyed (`wrapped`: crypto-shredding), another master key (`rotation`), a copy
+//! (`copy`). Not here: the folder and its files (`folder`).
 
 mod copy;
 mod rotation;

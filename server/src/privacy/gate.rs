@@ -1,5 +1,5 @@
 //! The read gate's permit: every door to a message, and to what people said about themselves, asks
-//! for one.
+//! for one. It hides what has expired, and keeps notes from visitors.
 
 use protocol::message::Visibility;
 use protocol::retention::RetentionClass;

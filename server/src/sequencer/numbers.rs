@@ -1,5 +1,6 @@
 //! Which numbers were given, stored, lost: the primitives of the sequencer. A void is the tombstone
-//! of a message that could not be stored: its number is not given again while the room lives.
+//! of a message that could not be stored: its number is not given again while the room lives. Not
+//! here: giving a number (`bus`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

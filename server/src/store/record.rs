@@ -3,7 +3,8 @@
 //! A record is everything that is kept but what was said and how far people have read. Its
 //! [`Table`] says which columns there are, which of them are personal and under which lock they are
 //! sealed, by what a row is found, when it is over, and what becomes of it when a person or a day
-//! is forgotten. Lives here: the declaration. Below: the values of a row, the entities, changes and
+//! is forgotten. Lives here: what a declaration is, and the list of all. Below: the values of a
+//! row, the tables (`accounts`, `canned`, `conversations`; also `store/feed`), changes and
 //! questions, the SQL that is made of them, and the executor that seals, checks and answers. Not
 //! here: where the SQL runs (`store/sqlite`).
 

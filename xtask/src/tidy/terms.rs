@@ -1,4 +1,5 @@
-//! The field's terms, each with the file that it leads to: whoever greps one lands there.
+//! The field's terms, each with the file that does what it means: its head says so in one line, as
+//! grep reads.
 //!
 //! Lives here: the terms and their files. Not here: what our own words mean (docs/glossary.md).
 

@@ -1,6 +1,6 @@
 //! What each frame of someone who was let in asks for: a call of the hub for each kind.
 //!
-//! Lives here: the rate limits of messages and questions, what is done at once, and what waits.
+//! Lives here: whom the limits (`auth::limit`) hold back, what is done at once, and what waits.
 //! Which kinds there are, who says them and what they cost stands where they are declared
 //! (`protocol::frame`).
 

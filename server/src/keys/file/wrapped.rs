@@ -1,5 +1,5 @@
-//! The port `WrappedKeys` by `keys.sqlite`: keys are read, made and destroyed, and what is
-//! destroyed is read back.
+//! The port `WrappedKeys` by `keys.sqlite`: keys are read, made and destroyed (crypto-shredding),
+//! and what is destroyed is read back.
 
 use protocol::ids::TenantId;
 use rusqlite::types::Value;

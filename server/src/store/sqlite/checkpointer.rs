@@ -1,5 +1,6 @@
 //! The checkpointer: what of the journal is on its way into the database, that is which rows the
 //! open transaction has, and up to which batch the database has everything once it is committed.
+//! Not here: moving the rows (`writer/checkpointed`).
 
 use std::sync::Arc;
 use std::time::Instant;
