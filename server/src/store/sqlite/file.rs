@@ -202,8 +202,11 @@ pub(super) fn connect_reader(folder: &Path) -> rusqlite::Result<Connection> {
     plan_once(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
+    // To ask for the version opens the log, which stays then: a writer that lets its connection go
+    // would be the last one to have it otherwise, and SQLite would remove it.
     connection.execute_batch(
-        "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+        "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
+         PRAGMA schema_version;",
     )?;
     #[cfg(test)]
     let connection = super::tests::counted(connection);

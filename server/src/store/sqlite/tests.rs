@@ -501,6 +501,16 @@ async fn what_is_only_in_the_journal_is_read_like_the_rest() {
     assert_eq!(in_journal(), 0, "closing makes a checkpoint");
 }
 
+#[test]
+fn a_reader_that_was_asked_nothing_yet_keeps_the_log_when_the_writer_lets_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = file::connect_writer(folder.path()).unwrap();
+    writer.execute_batch("CREATE TABLE words (word)").unwrap();
+    let _reader = file::connect_reader(folder.path()).unwrap();
+    drop(writer);
+    assert!(file::wal_path(folder.path()).exists());
+}
+
 /// Rows that the journal has and the database has not.
 fn only_in_journal(data: &Path) -> usize {
     let file = Connection::open(file::database_path(data)).unwrap();
