@@ -57,6 +57,23 @@ impl Scrape {
         }
         panic!("the metrics never said so");
     }
+
+    /// Scrapes until one says all of this. The series are read one after the other while the
+    /// server goes on, so what one of them says is no word on when another follows.
+    pub async fn until_all(admin: SocketAddr, expected: &[(&str, f64)]) -> Self {
+        let mut scrape = Self::of(admin).await;
+        for _ in 0..400 {
+            if expected.iter().all(|(series, value)| scrape.value(series) == *value) {
+                return scrape;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+            scrape = Self::of(admin).await;
+        }
+        for (series, value) in expected {
+            assert_eq!(scrape.value(series), *value, "{series}");
+        }
+        scrape
+    }
 }
 
 /// What one calm conversation does not move; each has a test of its own.
@@ -148,10 +165,10 @@ async fn one_conversation_moves_every_metric_that_is_declared() {
         still(scrape).is_empty() && scrape.value(r#"agents{state="available"}"#) == 2.0
     });
     let waited = tokio::time::timeout(std::time::Duration::from_secs(15), scrape).await;
-    let Ok(scrape) = waited else {
+    let Ok(_) = waited else {
         panic!("nobody feeds {:?}", still(&Scrape::of(server.admin).await));
     };
-    for (series, value) in [
+    let expected = [
         (r#"messages_received_total{kind="text",role="visitor"}"#, 1.0),
         (r#"messages_received_total{kind="text",role="agent"}"#, 1.0),
         (r#"messages_received_total{kind="note",role="agent"}"#, 1.0),
@@ -182,9 +199,8 @@ async fn one_conversation_moves_every_metric_that_is_declared() {
         (r#"handshake_failures_total{reason="upgrade"}"#, 1.0),
         ("sweep_clock_trusted", 1.0),
         ("config_last_reload_success", 1.0),
-    ] {
-        assert_eq!(scrape.value(series), value, "{series}");
-    }
+    ];
+    let scrape = Scrape::until_all(server.admin, &expected).await;
     let ids = [server.site_key.to_string(), conversation.to_string(), server.agents[0].to_string()];
     for name in scrape.0.keys() {
         assert!(!ids.iter().any(|id| name.contains(id.as_str())), "{name}");
@@ -211,9 +227,13 @@ async fn users_requests_probes_sockets_and_what_is_not_there_are_told_apart() {
     let _visitor = Client::visitor(&server, None, vec![]).await;
     let _agent = Client::agent(&server, 0).await;
     let sockets = [r#"listener="public""#, r#"route="/v1/socket""#, r#"code="101""#];
-    let scrape =
-        Scrape::until(server.admin, |scrape| sum(scrape, "http_requests_total", &sockets) == 2.0)
-            .await;
+    let timed = r#"http_request_duration_seconds_count{listener="public",route="/v1/socket"}"#;
+    let scrape = Scrape::until(server.admin, |scrape| {
+        sum(scrape, "http_requests_total", &sockets) == 2.0
+            && sum(scrape, "http_requests_total", &[r#"listener="public""#]) == 3.0
+            && scrape.value(timed) == 2.0
+    })
+    .await;
     let count = |labels: &[&str]| sum(&scrape, "http_requests_total", labels);
     assert_eq!(count(&[r#"listener="public""#, r#"route="unmatched""#, r#"code="404""#]), 1.0);
     assert_eq!(count(&[r#"listener="public""#]), 3.0, "no probe is a user's request");
@@ -222,8 +242,6 @@ async fn users_requests_probes_sockets_and_what_is_not_there_are_told_apart() {
         assert_eq!(count(&[r#"listener="admin""#, &route]), 1.0, "{path}");
     }
     assert_eq!(count(&[r#"listener="admin""#, r#"route="unmatched""#]), 1.0);
-    let timed = r#"http_request_duration_seconds_count{listener="public",route="/v1/socket"}"#;
-    assert_eq!(scrape.value(timed), 2.0);
     server.stop().await;
 }
 
@@ -233,11 +251,9 @@ async fn a_connection_is_new_until_its_hello_and_counts_as_new_if_it_never_comes
     let new = r#"connections{role="new",transport="websocket-msgpack"}"#;
     let closed = r#"connection_closes_total{reason="gone",role="new"}"#;
     let silent = Client::connect(&server, &[("origin", SHOP)]).await;
-    let scrape = Scrape::until(server.admin, |scrape| scrape.value(new) == 1.0).await;
-    assert_eq!(scrape.value(closed), 0.0);
+    Scrape::until_all(server.admin, &[(new, 1.0), (closed, 0.0)]).await;
     drop(silent);
-    let scrape = Scrape::until(server.admin, |scrape| scrape.value(closed) == 1.0).await;
-    assert_eq!(scrape.value(new), 0.0);
+    let scrape = Scrape::until_all(server.admin, &[(new, 0.0), (closed, 1.0)]).await;
     assert_eq!(sum(&scrape, "connection_opens_total", &[]), 0.0);
     server.stop().await;
 }
@@ -260,27 +276,25 @@ async fn who_waits_is_seen_and_a_wait_that_nobody_ends_is_told_as_abandoned() {
     let conversation = visitor.open().await;
     clock.advance_ms(7_000);
     let queued = r#"conversations{state="queued"}"#;
-    let scrape = Scrape::until(server.admin, |scrape| {
-        scrape.value("queue_oldest_wait_seconds") == 7.0 && scrape.value(queued) == 1.0
-    })
-    .await;
-    assert_eq!(scrape.value(r#"conversations_opened_total{how="chat"}"#), 2.0);
+    let expected = [
+        ("queue_oldest_wait_seconds", 7.0),
+        (queued, 1.0),
+        (r#"conversations_opened_total{how="chat"}"#, 2.0),
+    ];
+    Scrape::until_all(server.admin, &expected).await;
     let request = visitor.next_request();
     visitor.tell(&ClientFrame::Close { request, conversation }).await;
     visitor.acked(request).await;
-    let scrape = Scrape::until(server.admin, |scrape| {
-        scrape.value("queue_oldest_wait_seconds") == 0.0 && scrape.value(queued) == 0.0
-    })
-    .await;
-    for (series, value) in [
+    let expected = [
+        ("queue_oldest_wait_seconds", 0.0),
+        (queued, 0.0),
         (r#"queue_wait_seconds_count{outcome="accepted"}"#, 1.0),
         (r#"queue_wait_seconds_count{outcome="abandoned"}"#, 1.0),
         (r#"queue_wait_seconds_sum{outcome="abandoned"}"#, 7.0),
         (r#"conversations_closed_total{how="visitor"}"#, 1.0),
         (r#"conversations_closed_total{how="agent"}"#, 0.0),
-    ] {
-        assert_eq!(scrape.value(series), value, "{series}");
-    }
+    ];
+    Scrape::until_all(server.admin, &expected).await;
     server.stop().await;
 }
 
@@ -289,16 +303,14 @@ async fn a_message_that_is_left_at_night_is_left_and_not_queued() {
     let server = TestServer::start().await;
     let mut visitor = Client::visitor(&server, None, vec![]).await;
     visitor.open().await;
-    let left = r#"conversations{state="left"}"#;
-    let scrape = Scrape::until(server.admin, |scrape| scrape.value(left) == 1.0).await;
-    for (series, value) in [
+    let expected = [
+        (r#"conversations{state="left"}"#, 1.0),
         (r#"conversations{state="queued"}"#, 0.0),
         ("queue_oldest_wait_seconds", 0.0),
         (r#"conversations_opened_total{how="left"}"#, 1.0),
         (r#"conversations_opened_total{how="chat"}"#, 0.0),
-    ] {
-        assert_eq!(scrape.value(series), value, "{series}");
-    }
+    ];
+    Scrape::until_all(server.admin, &expected).await;
     server.stop().await;
 }
 
