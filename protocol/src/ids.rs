@@ -141,6 +141,10 @@ ids! {
     TagId "tag"
     /// What an agent says often, prepared.
     CannedResponseId "can"
+    /// What was agreed with an Organization about how long its data is kept.
+    AgreementId "agr"
+    /// What a person asked of whoever keeps something about them.
+    PrivacyRequestId "prq"
 }
 
 /// The public name of a site in its embed tag: `site_` and 32 lower-case hex digits. Not a secret.

@@ -19,6 +19,7 @@ use protocol::time::UnixMillis;
 use crate::auth::{Devices, Passwords, Principal, Rates, Trier};
 use crate::backup::Backups;
 use crate::clock::Clock;
+use crate::erasure::Erasures;
 use crate::hub::{Creation, Follow, RefusedOrigin};
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
@@ -54,6 +55,7 @@ mod messages;
 mod canned_responses;
 mod tags;
 mod visitors;
+mod privacy_requests;
 mod keys;
 mod widget;
 mod tenants;
@@ -93,6 +95,7 @@ pub struct ApiState {
     pub(crate) clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     pub(crate) clock_trust: Arc<ClockTrust>,
+    pub(crate) erasures: Arc<Erasures>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) devices: Devices,
     pub(crate) passwords: Arc<Passwords>,
@@ -118,6 +121,7 @@ impl ApiState {
         live: Arc<dyn Live>,
         clock: Arc<dyn Clock>,
         clock_trust: Arc<ClockTrust>,
+        erasures: Arc<Erasures>,
         metrics: Arc<Metrics>,
         config: &ApiConfig,
     ) -> Self {
@@ -128,6 +132,7 @@ impl ApiState {
             clock,
             metrics,
             clock_trust,
+            erasures,
             rates: Arc::clone(&config.rates),
             devices: config.devices.clone(),
             passwords: Arc::default(),

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod api;
 pub mod http;
 pub mod hub;
+pub mod erasure;
 pub mod sweep;
 pub mod backup;
 pub mod bus;

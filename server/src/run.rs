@@ -18,6 +18,7 @@ use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
 use crate::bus::{Bus, BusEvent};
 use crate::clock::{Clock, SyncedClock};
 use crate::config::{Bus as BusSetting, Config, DrainGrace, Live, Store as StoreSetting};
+use crate::erasure::Erasures;
 use crate::gateway::Gateway;
 use crate::http::admin::{Check, Health};
 use crate::http::tls::{Tls, TlsError};
@@ -194,11 +195,18 @@ async fn run_within(
         gateway_config(&config, &public_url, &rates),
     );
     let clock_trust = Arc::new(ClockTrust::default());
+    let erasures = Arc::new(Erasures::new(
+        Arc::clone(&store),
+        Arc::<KeyStore>::clone(&keys),
+        Arc::<Hub>::clone(&hub),
+        Arc::clone(&clock),
+    ));
     let api = ApiState::new(
         Arc::clone(&store),
         Arc::new(LiveHub(Arc::clone(&hub))),
         Arc::clone(&clock),
         Arc::clone(&clock_trust),
+        Arc::clone(&erasures),
         Arc::clone(&metrics),
         &api_config(&config, &public_url, &rates, Devices::new(Arc::<KeyStore>::clone(&keys))),
     )
@@ -249,6 +257,7 @@ async fn run_within(
         serving.push(tasks::spawn("demo listener", served));
     }
     let mut keeping = vec![
+        tasks::spawn("erasures", erasures.run(ended.clone())),
         tasks::spawn("upkeep", Arc::clone(&hub).upkeep(ended.clone())),
         tasks::spawn("integrity", Arc::clone(hub.integrity()).audit(ended.clone())),
         tasks::spawn("heartbeats", Arc::clone(&gateway).heartbeat(ended.clone())),

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol::ids::{
-    AgentId, ConversationId, MessageId, SessionId, SiteId, SiteKey, TenantId, VisitorId,
+    AgentId, ConversationId, MessageId, PrivacyRequestId, SessionId, SiteId, SiteKey, TenantId,
+    VisitorId,
 };
 use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
 use crate::privacy::envelope::{Sequenced, Tag};
+use crate::privacy::request::RequestState;
 use crate::privacy::seal::{Bucket, Subject};
 
 pub use self::error::{Refused, StoreError, Wrote};
@@ -25,6 +27,7 @@ pub use self::feed::{FeedEvent, FeedReaderRow};
 use self::record::conversations::Sketch;
 pub use self::record::{CannedResponseRow, CannedWords, Change, News};
 use self::record::{Entity, Equal, Field, Order, Row, Select, is};
+pub use self::record::{RequestRow, RequestWords, Subjects};
 pub use crate::privacy::seal::SecretHash;
 pub use rows::*;
 pub use search::{ConversationFilter, ConversationSearch, Found, Moment, SearchOrder};
@@ -378,6 +381,29 @@ pub trait Records: Send + Sync {
 
     async fn canned_responses(&self, tenant: TenantId) -> Result<Vec<CannedResponseRow>> {
         all("list canned responses", self, vec![is("tenant", tenant)]).await
+    }
+
+    async fn privacy_request(
+        &self,
+        tenant: TenantId,
+        request: PrivacyRequestId,
+    ) -> Result<Option<RequestRow>> {
+        let of = vec![is("privacy_request", request), is("tenant", tenant)];
+        one("read a privacy request", self, of).await
+    }
+    /// The newest first.
+    async fn privacy_requests(
+        &self,
+        tenant: TenantId,
+        page: Page<PrivacyRequestId>,
+    ) -> Result<Vec<RequestRow>> {
+        let list = Select::page::<RequestRow, _>(vec![is("tenant", tenant)], page);
+        let list = Select { order: Order::Last, ..list };
+        entities("list privacy requests", self.select("list privacy requests", list).await?)
+    }
+    /// Those of every Organization that are in this state: what goes on by itself.
+    async fn privacy_requests_in(&self, state: RequestState) -> Result<Vec<RequestRow>> {
+        all("list privacy requests", self, vec![is("state", state)]).await
     }
 
     /// The stored answer to a create with this `Idempotency-Key`, if there was one.

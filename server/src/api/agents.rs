@@ -201,7 +201,7 @@ async fn find(state: &ApiState, tenant: TenantId, agent: AgentId) -> Result<Agen
 }
 
 /// Refuses what would leave an Organization without anyone who can set it up.
-async fn keep_an_admin(state: &ApiState, leaving: &AgentRow) -> Result<(), Problem> {
+pub(super) async fn keep_an_admin(state: &ApiState, leaving: &AgentRow) -> Result<(), Problem> {
     let mut after = None;
     loop {
         let page = Page { limit: LIMIT_MAX, after };

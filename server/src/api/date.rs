@@ -45,6 +45,12 @@ pub(crate) fn iso_day(day: Day) -> String {
     utc(day.start()).date().to_string()
 }
 
+/// The reverse; none for another form, and for a day before 2020.
+pub(crate) fn parse_day(text: &str) -> Option<Day> {
+    let day = format!("{text}T00:00:00Z").parse::<Moment>().ok()?.0.day();
+    (iso_day(day) == text).then_some(day)
+}
+
 /// `2026-11-24 02:04:19 UTC`.
 pub(crate) fn iso_moment(at: UnixMillis) -> String {
     let at = utc(at);

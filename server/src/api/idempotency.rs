@@ -115,6 +115,7 @@ impl Idempotency {
         let (under, collection) = path.rsplit_once('/')?;
         let id = match collection {
             "canned-responses" => "canned_response_id",
+            "privacy-requests" => "privacy_request_id",
             "conversations" => "conversation_id",
             "invitations" => "invitation_id",
             "keys" | "operator-keys" => "key_id",

@@ -154,9 +154,9 @@ pub(crate) struct PrivacyTag {
     /// The first day on which it can no longer be read.
     expires_on: Option<String>,
     /// Ids of the rules that decided, see docs/privacy.md.
-    rules: &'static [&'static str],
+    rules: Vec<String>,
     /// Why, for a person.
-    reason: &'static str,
+    reason: String,
 }
 
 /// GET /v1/conversations/{conversation_id}/messages
@@ -362,8 +362,8 @@ pub(crate) async fn tag(
         policy_version: tag.policy_version.0,
         ingest_day: iso_day(tag.ingest_day),
         expires_on: decision.expires.map(iso_day),
-        rules: decision.rules,
-        reason: decision.reason,
+        rules: decision.rules.iter().map(str::to_owned).collect(),
+        reason: decision.reason.to_string(),
     }))
 }
 

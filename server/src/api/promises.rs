@@ -15,8 +15,8 @@ use super::page::LIMIT_MAX;
 use super::problem::ProblemCode;
 use super::words::tell;
 use super::{
-    agents, canned_responses as canned, conversations, etag, keys, links, shapes, sites, tags,
-    tenants, widget,
+    agents, canned_responses as canned, conversations, etag, keys, links, privacy_requests, shapes,
+    sites, tags, tenants, widget,
 };
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use crate::http::PROBLEM_CODES;
@@ -233,6 +233,7 @@ fn id_prefix(name: &str) -> Option<&'static str> {
         "visitor_id" => "vis",
         "conversation_id" => "cnv",
         "message_id" => "msg",
+        "privacy_request_id" => "prq",
         _ => return None,
     })
 }
@@ -240,7 +241,8 @@ fn id_prefix(name: &str) -> Option<&'static str> {
 /// Where a page of this list begins: behind one of its items.
 fn cursor_pattern(path: &str) -> Option<String> {
     let list = path.rsplit('/').next()?;
-    id_prefix(&format!("{}_id", list.trim_end_matches('s'))).map(shapes::id)
+    let item = list.trim_end_matches('s').replace('-', "_");
+    id_prefix(&format!("{item}_id")).map(shapes::id)
 }
 
 fn bound_parameter(path: &str, parameter: &mut Value) {
@@ -361,6 +363,7 @@ fn bounds_of_conversations() -> Vec<Bound> {
         ("CannedResponseChange", "shortcut", shapes::name(canned::SHORTCUT_CHARS_MAX)),
         ("CannedResponseChange", "title", shapes::name(canned::TITLE_CHARS_MAX)),
         ("CannedResponseChange", "text", shapes::words(canned::TEXT_CHARS_MAX)),
+        ("Closing", "answer", shapes::name(privacy_requests::WORDS_CHARS_MAX)),
         ("FirstMessage", "text", shapes::words(TEXT_CHARS_MAX)),
         ("NewCannedResponse", "shortcut", shapes::name(canned::SHORTCUT_CHARS_MAX)),
         ("NewCannedResponse", "title", shapes::name(canned::TITLE_CHARS_MAX)),
@@ -370,6 +373,18 @@ fn bounds_of_conversations() -> Vec<Bound> {
         ("NewConversation", "notice_hash", json!({ "pattern": "^[0-9a-f]{64}$" })),
         ("NewConversation", "page_url", text(sites::URL_BYTES_MAX)),
         ("NewConversation", "page_title", text(ANSWER_BYTES_MAX)),
+        ("NewPrivacyRequest", "email", email()),
+        ("NewPrivacyRequest", "visitor_id", json!({ "pattern": id_pattern("visitor_id") })),
+        (
+            "NewPrivacyRequest",
+            "conversation_id",
+            json!({ "pattern": id_pattern("conversation_id") }),
+        ),
+        ("NewPrivacyRequest", "agent_id", json!({ "pattern": id_pattern("agent_id") })),
+        ("NewPrivacyRequest", "received_on", json!({ "format": "date", "maxLength": DAY_CHARS })),
+        ("NewPrivacyRequest", "note", text(privacy_requests::WORDS_CHARS_MAX)),
+        ("Refused", "answer", shapes::name(privacy_requests::WORDS_CHARS_MAX)),
+        ("Verification", "proof", shapes::name(privacy_requests::WORDS_CHARS_MAX)),
         ("NewVisitor", "name", text(ANSWER_BYTES_MAX)),
         ("NewVisitor", "email", text(ANSWER_BYTES_MAX)),
         ("NewVisitor", "locale", text(LOCALE_CHARS_MAX)),

@@ -24,8 +24,8 @@ use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
     ApiState, agents, backups, canned_responses, clock, conversations, etag, invitations, keys,
-    messages, operator_keys, password_resets, reference, sessions, sites, tags, tenants, visitors,
-    widget,
+    messages, operator_keys, password_resets, privacy_requests, reference, sessions, sites, tags,
+    tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 use crate::http::assets::preflight;
@@ -117,6 +117,12 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(tags::get, tags::update, tags::delete))
         .routes(routes!(visitors::list))
         .routes(routes!(visitors::get))
+        .routes(routes!(privacy_requests::list, privacy_requests::create))
+        .routes(routes!(privacy_requests::get))
+        .routes(routes!(privacy_requests::verify))
+        .routes(routes!(privacy_requests::refuse))
+        .routes(routes!(privacy_requests::close))
+        .routes(routes!(privacy_requests::erase))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(widget::get))

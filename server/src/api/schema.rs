@@ -5,6 +5,7 @@ use protocol::message::{AuthorKind, EventKind, Visibility};
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
 use crate::auth::Scope;
+use crate::privacy::request::{Refusal, RequestKind, RequestState};
 
 macro_rules! ids {
     ($( $name:ident $prefix:literal )+) => { $(
@@ -30,6 +31,7 @@ ids! {
     visitor_id "vis"
     conversation_id "cnv"
     message_id "msg"
+    privacy_request_id "prq"
 }
 
 macro_rules! words {
@@ -50,6 +52,23 @@ words! {
     author_kind AuthorKind
     event_kind EventKind
     visibility Visibility
+}
+
+macro_rules! spelled {
+    ($( $name:ident $of:ident )+) => { $(
+        pub(crate) fn $name() -> Object {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some($of::ALL.iter().map(|one| one.word())))
+                .build()
+        }
+    )+ };
+}
+
+spelled! {
+    request_kind RequestKind
+    request_state RequestState
+    refusal Refusal
 }
 
 /// A list of what a key of an Organization may do.

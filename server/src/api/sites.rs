@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use protocol::conversation::Role;
 use protocol::ids::{SiteId, SiteKey, TenantId};
+use protocol::retention::RetentionClass;
 use protocol::time::UnixMillis;
 use protocol::visible::is_blank;
 use serde::de::IgnoredAny;
@@ -22,7 +23,7 @@ use crate::auth::Scope;
 use crate::hub::RefusedOrigin as Refused;
 use crate::keys::{notice_hash, random_bytes};
 use crate::origin::{is_web_address, parse_origin};
-use crate::privacy::policy::{Plan, SiteTimeline};
+use crate::privacy::policy::{Plan, SiteTimeline, kept_for};
 use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{Change, FieldRule, Notice, SiteRow, SiteSettings};
 use crate::tasks::{self, Undone};
@@ -119,7 +120,29 @@ pub(crate) enum SiteState {
 /// How long what is kept, in words.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Retention {
-    transcript: &'static str,
+    transcript: String,
+    /// Where an agreement keeps them otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_message: Option<String>,
+    /// Likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_note: Option<String>,
+}
+
+impl Retention {
+    fn of(timeline: &SiteTimeline, now: UnixMillis) -> Self {
+        let kept = |class| match kept_for(timeline, class, now) {
+            Some(period) => period.to_string(),
+            None => String::from("until the site is cleared"),
+        };
+        let transcript = kept(RetentionClass::Transcript);
+        let other = |class| Some(kept(class)).filter(|kept| *kept != transcript);
+        Self {
+            offline_message: other(RetentionClass::OfflineMessage),
+            agent_note: other(RetentionClass::AgentNote),
+            transcript,
+        }
+    }
 }
 
 /// A new site; its plan is `free` until the operator sets another.
@@ -152,8 +175,10 @@ impl Site {
     pub(crate) fn of(state: &ApiState, row: SiteRow) -> Self {
         let public_url = state.public_url.as_str();
         let refused = state.live.refused_origins(&row);
-        let plan = row.timeline.plan();
-        let closed_at = row.timeline.closed_at();
+        let now = state.now();
+        let plan = row.timeline.plan(now);
+        let closed_at = row.timeline.closed_at(now);
+        let retention = Retention::of(&row.timeline, now);
         let embed_tag = format!(
             "<script async src=\"{public_url}/widget/loader.js\" data-site-key=\"{}\"></script>",
             row.site_key
@@ -172,7 +197,7 @@ impl Site {
             notice: row.settings.notice,
             redaction_patterns: row.settings.redaction_patterns,
             embed_tag,
-            retention: Retention { transcript: kept_for(plan) },
+            retention,
             created_at: row.created_at,
         }
     }
@@ -186,15 +211,6 @@ pub(crate) fn form_with_defaults(
         form.entry(field.to_owned()).or_default();
     }
     form
-}
-
-fn kept_for(plan: Plan) -> &'static str {
-    match plan {
-        Plan::Free => "60 days",
-        Plan::Team => "12 months",
-        Plan::Business => "24 months",
-        Plan::Enterprise => "36 months",
-    }
 }
 
 /// GET /v1/sites

@@ -229,13 +229,18 @@ async fn push(
     let _masks = kept_masks(&row).await;
     let _id_lock = state.changes.of(row.tenant.as_bytes()).await;
     let mut row = find().await?;
-    let changes = match event {
-        SiteEvent::Plan { plan } => row.timeline.plan() != plan,
-        SiteEvent::Closed => row.timeline.closed_at().is_none(),
-        SiteEvent::Reopened => row.timeline.closed_at().is_some(),
+    let now = state.now();
+    let changes = match &event {
+        SiteEvent::Plan { plan } => {
+            let awaits = row.timeline.trial(now).is_some() || row.timeline.downgrade(now).is_some();
+            awaits || row.timeline.plan(now) != *plan
+        }
+        SiteEvent::Closed => row.timeline.closed_at(now).is_none(),
+        SiteEvent::Reopened => row.timeline.closed_at(now).is_some(),
+        _ => true,
     };
     if changes {
-        row.timeline.push(state.now(), event);
+        row.timeline.push(now, event);
         state.carry_out(vec![row.clone().change()]).await?;
         tracing::info!(site_id = %row.site, tenant_id = %row.tenant, "the operator changed a site's plan or state");
     }

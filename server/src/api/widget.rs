@@ -116,7 +116,8 @@ impl std::str::FromStr for Key {
 async fn site(state: &ApiState, key: Result<Id<Key>, Problem>) -> Result<SiteRow, Problem> {
     let Id(Key(key)) = key?;
     let row = state.store.site_by_key(&key).await?;
-    row.filter(|row| row.timeline.closed_at().is_none())
+    let now = state.now();
+    row.filter(|row| row.timeline.closed_at(now).is_none())
         .ok_or_else(|| Problem::not_found("open site"))
 }
 

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a resource is.
-pub(super) const RESOURCES: [(&str, &str); 14] = [
+pub(super) const RESOURCES: [(&str, &str); 15] = [
     (
         "conversations",
         "What visitors and agents say to each other, where it stands, and who has it.",
@@ -15,6 +15,7 @@ pub(super) const RESOURCES: [(&str, &str); 14] = [
     ("messages", "One thing said in a conversation each: words, internal notes, event messages."),
     ("visitors", "The people on the websites, as far as they said who they are."),
     ("canned-responses", "What agents say often, prepared."),
+    ("privacy", "What people ask for about their data, and its end."),
     ("tags", "Labels for conversations."),
     ("sites", "The websites of an Organization and how their widgets are set up."),
     ("agents", "The people who answer."),
@@ -137,6 +138,30 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
             ("Delete a canned response", "An agent's own, or as a supervisor one that all share.")
         }
         "use_canned_response" => ("Count a use", "Whoever says it counts it."),
+        "list_privacy_requests" => {
+            ("List privacy requests", "What people asked for, the newest first.")
+        }
+        "create_privacy_request" => (
+            "Create a privacy request",
+            "Its clock runs from the moment it came. The answer has what is kept of the person.",
+        ),
+        "get_privacy_request" => {
+            ("Get a privacy request", "Where it stands, and what is kept of the person.")
+        }
+        "verify_privacy_request" => {
+            ("Verify a privacy request", "It was proved that it is theirs.")
+        }
+        "refuse_privacy_request" => {
+            ("Refuse a privacy request", "With the reason, and what the person is told.")
+        }
+        "close_privacy_request" => (
+            "Close a privacy request",
+            "It was answered. A request for an erasure is closed by carrying it out.",
+        ),
+        "erase_by_privacy_request" => (
+            "Erase a person",
+            "For a verified request of the kind `erase`. What has begun runs to its end; nothing of it can be taken back.",
+        ),
         "list_tags" => ("List labels", "All of the Organization, oldest first."),
         "create_tag" => ("Create a label", ONCE),
         "get_tag" => ("Get a label", "One label."),
@@ -261,6 +286,7 @@ fn describe_parameter(parameter: &mut Value) {
         "key_id" => "A key's id.",
         "canned_response_id" => "A canned response's id.",
         "tag_id" => "A label's id.",
+        "privacy_request_id" => "A privacy request's id.",
         _ => return,
     };
     if parameter["description"].is_null() {

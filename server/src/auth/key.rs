@@ -48,6 +48,8 @@ scopes! {
     TagsRead "tags:read",
     /// Create and delete labels.
     TagsWrite "tags:write",
+    /// Read, decide and carry out what people ask for about their data, erasures among it.
+    PrivacyManage "privacy:manage",
     /// The operator reads Organizations.
     TenantsRead "tenants:read",
     /// The operator creates Organizations and invites their first admins.
@@ -73,6 +75,7 @@ impl Scope {
         Self::AgentsWrite,
         Self::TagsRead,
         Self::TagsWrite,
+        Self::PrivacyManage,
     ];
 
     /// Rights that an operator's key can have.

@@ -83,11 +83,11 @@ impl Gateway {
             self.hub.sites().refuse_origin((site.row.tenant, site.row.site), origin);
             return Err(CloseCode::OriginNotAllowed);
         }
-        if site.row.timeline.closed_at().is_some() {
+        let now = self.clock.now();
+        if site.row.timeline.closed_at(now).is_some() {
             return Err(CloseCode::SiteClosed);
         }
         let (tenant, site) = (site.row.tenant, site.row.site);
-        let now = self.clock.now();
         let shown = greeting.token.as_ref().map(|token| token.expose().as_str());
         let shown = shown.filter(|token| token.len() <= WORD_BYTES_MAX);
         let life_ms = self.config.now().visitor_token_ms;

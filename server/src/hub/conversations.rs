@@ -106,7 +106,7 @@ impl Conversations {
             None => self.desks.stored_header(tenant, conversation).await?,
         };
         let site = self.sites.get(tenant, row.site).await?;
-        if site.row.timeline.closed_at().is_some() {
+        if site.row.timeline.closed_at(self.times.now()).is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
         let former = who.agent().or(row.assignee);

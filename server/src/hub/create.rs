@@ -72,7 +72,7 @@ impl Conversations {
         let desk = self.desks.get(tenant).await?;
         may_give(&desk, who, creation.assignee)?;
         let site = self.sites.get(tenant, creation.site).await?;
-        if site.row.timeline.closed_at().is_some() {
+        if site.row.timeline.closed_at(self.times.now()).is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
         let [name, email] = self.kept_contact(tenant, &creation).await?;

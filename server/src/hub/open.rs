@@ -81,7 +81,7 @@ impl Conversations {
         if self.store.conversation_exists(opening.conversation).await? {
             return Err(not_found("there is no such conversation"));
         }
-        if site.row.timeline.closed_at().is_some() {
+        if site.row.timeline.closed_at(self.times.now()).is_some() {
             return Err(Reject::new(RejectCode::SiteClosed, "this site is closed"));
         }
         self.bound_open(tenant, visitor).await?;

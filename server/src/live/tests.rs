@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::frame::ServerFrame;
 use protocol::ids::{
-    AgentId, CannedResponseId, ConnectionId, InvitationId, KeyId, SessionId, TagId,
+    AgentId, CannedResponseId, ConnectionId, InvitationId, KeyId, PrivacyRequestId, SessionId,
+    TagId,
 };
 use protocol::personal::Personal;
 use protocol::reject::CloseCode;
@@ -36,19 +37,21 @@ use crate::auth::{
 use crate::bus::memory::MemoryBus;
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
+use crate::erasure::Erasures;
 use crate::http::{Limits, NoSockets, serve};
 use crate::hub::fanout::EncodedFrame;
 use crate::hub::{FrameSink, HubConfig, Speaker, Who};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
+use crate::privacy::request::{RequestKind, RequestState};
 use crate::routing::RoutingConfig;
 use crate::store::conformance::{self, NOW};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     CannedResponseRow, CannedWords, Change, InvitationRow, KeyRow, Page, PasswordResetRow,
-    SecretHash, SessionRow, Store, TagRow, Write,
+    RequestRow, RequestWords, SecretHash, SessionRow, Store, TagRow, Write,
 };
 use crate::sweep::ClockTrust;
 use crate::tasks;
@@ -195,10 +198,20 @@ impl World {
             session_ms: 14 * DAY_MS,
             agent_capacity: 7,
             rates: Rates::new(&rates(), &house),
-            devices: Devices::new(keys),
+            devices: Devices::new(keys.clone()),
         };
         let live = Arc::new(LiveHub(hub.clone()));
-        let state = ApiState::new(store.clone(), live, clock.clone(), trust.clone(), metrics, &api);
+        let erasures =
+            Arc::new(Erasures::new(store.clone(), keys.clone(), hub.clone(), clock.clone()));
+        let state = ApiState::new(
+            store.clone(),
+            live,
+            clock.clone(),
+            trust.clone(),
+            erasures,
+            metrics,
+            &api,
+        );
         let ids = conformance::World::new(7);
         let mut world = Self {
             hub,
@@ -358,10 +371,10 @@ impl World {
         }
         for row in store.sites(ids.tenant, Page { limit: 100, after: None }).await.unwrap() {
             let shape = |row: &SiteRow| {
-                let closed = row.timeline.closed_at().is_some();
+                let closed = row.timeline.closed_at(NOW).is_some();
                 let settings = &row.settings;
                 let rules = (&settings.origins, &settings.redaction_patterns);
-                format!("{} {rules:?} {:?} closed {closed}", row.name, row.timeline.plan())
+                format!("{} {rules:?} {:?} closed {closed}", row.name, row.timeline.plan(NOW))
             };
             let in_force = self.hub.sites().get(ids.tenant, row.site).await.unwrap();
             assert_eq!(shape(&row), shape(&in_force.row), "stored and not in force");
@@ -414,6 +427,12 @@ impl World {
         }
         for row in store.tags(ids.tenant).await.unwrap() {
             writeln!(seen, "tag {}", row.name).unwrap();
+        }
+        let all = Page { limit: 100, after: None };
+        for row in store.privacy_requests(ids.tenant, all).await.unwrap() {
+            let (state, words) = (row.state, row.words.expose());
+            let (proof, refusal) = (&words.proof, words.refusal);
+            writeln!(seen, "asked {state:?} {proof} {refusal:?} {}", words.answer).unwrap();
         }
         for row in store.canned_responses(ids.tenant).await.unwrap() {
             let words = row.words.expose();
@@ -567,6 +586,18 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Public, "PATCH", "/v1/canned-responses/{canned_response_id}") => {
             Some(json!({ "title": "Another" }))
         }
+        (Public, "POST", "/v1/privacy-requests") => {
+            Some(json!({ "kind": "erase", "email": "nobody@example.test" }))
+        }
+        (Public, "POST", "/v1/privacy-requests/{privacy_request_id}/verify") => {
+            Some(json!({ "proof": "a call" }))
+        }
+        (Public, "POST", "/v1/privacy-requests/{privacy_request_id}/refuse") => {
+            Some(json!({ "refusal": "not-ours", "answer": "Ask them." }))
+        }
+        (Public, "POST", "/v1/privacy-requests/{privacy_request_id}/close") => {
+            Some(json!({ "answer": "Here it is." }))
+        }
         (Public, "POST", "/v1/tags") => Some(json!({ "name": "a new label" })),
         (Public, "PATCH", "/v1/tags/{tag_id}") => Some(json!({ "name": "another name" })),
         (Public, "POST", "/v1/keys") => {
@@ -591,6 +622,7 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         | (Public, "DELETE", "/v1/keys/{key_id}")
         | (Public, "DELETE", "/v1/canned-responses/{canned_response_id}")
         | (Public, "POST", "/v1/canned-responses/{canned_response_id}/use")
+        | (Public, "POST", "/v1/privacy-requests/{privacy_request_id}/erase")
         | (Public, "POST", "/v1/agents/{agent_id}/password-reset")
         | (Public, "POST", "/v1/conversations/{conversation_id}/close")
         | (Public, "POST", "/v1/conversations/{conversation_id}/withdraw")
@@ -614,6 +646,7 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         .replace("{session_id}", &world.sessions[1].to_string())
         .replace("{invitation_id}", &world.invitation.to_string())
         .replace("{canned_response_id}", &world.canned.to_string())
+        .replace("{privacy_request_id}", &ASKED.to_string())
         .replace("{tag_id}", &world.tag.to_string())
         .replace("{key_id}", &key.to_string());
     assert!(!path.contains('{'), "{path}");
@@ -627,6 +660,9 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         body,
     }
 }
+
+/// What somebody asked for.
+const ASKED: PrivacyRequestId = PrivacyRequestId::from_bytes([3; 16]);
 
 /// What must be so before a route can do what it does.
 async fn prepare(world: &World, path: &str) {
@@ -648,6 +684,15 @@ async fn prepare(world: &World, path: &str) {
                 .await
                 .unwrap();
         }
+    }
+    if path.contains("{privacy_request_id}") {
+        let kind = if path.ends_with("/erase") { RequestKind::Erase } else { RequestKind::Access };
+        let words = RequestWords { identifier: String::from("ada"), ..RequestWords::default() };
+        let of = (ASKED, world.ids.tenant);
+        let row = RequestRow::new(of, kind, Vec::new(), (NOW, NOW.day()), words);
+        let is_new = path.ends_with("/verify") || path.ends_with("/refuse");
+        let row = if is_new { row } else { row.become_at(RequestState::Verified, NOW) };
+        world.store.change(vec![Change::create(row)]).await.unwrap();
     }
     if path == "/v1/sites/{site_id}/reopen" {
         let mut row = world.ids.site_row();
@@ -1034,7 +1079,7 @@ const RAISE: [&str; 10] = [
 ];
 
 /// All others, with the reason why they leave the versions that there are.
-const LEAVE: [(&str, &[&str]); 7] = [
+const LEAVE: [(&str, &[&str]); 8] = [
     (
         "what agents say often is no part of a conversation before they say it",
         &[
@@ -1042,6 +1087,16 @@ const LEAVE: [(&str, &[&str]); 7] = [
             "PATCH /v1/canned-responses/{canned_response_id}",
             "DELETE /v1/canned-responses/{canned_response_id}",
             "POST /v1/canned-responses/{canned_response_id}/use",
+        ],
+    ),
+    (
+        "an erasure ends the conversations that it takes before, and a request is none",
+        &[
+            "POST /v1/privacy-requests",
+            "POST /v1/privacy-requests/{privacy_request_id}/verify",
+            "POST /v1/privacy-requests/{privacy_request_id}/refuse",
+            "POST /v1/privacy-requests/{privacy_request_id}/close",
+            "POST /v1/privacy-requests/{privacy_request_id}/erase",
         ],
     ),
     ("it begins another conversation", &["POST /v1/conversations"]),

@@ -10,7 +10,7 @@ use protocol::time::UnixMillis;
 use protocol::visible::{self, is_blank};
 
 use super::envelope::{Content, Envelope, Flags, Parts, Tag};
-use super::policy::{PolicyVersion, Purposes, SiteTimeline, evaluate};
+use super::policy::{Purposes, SiteTimeline, evaluate};
 use super::redact::Redactor;
 use crate::channel::Channel;
 use crate::origin::is_web_address;
@@ -62,8 +62,8 @@ pub struct IngestContext<'a> {
 }
 
 impl IngestContext<'_> {
-    fn open(&self) -> Result<(), Reject> {
-        match self.timeline.closed_at() {
+    fn open(&self, now: UnixMillis) -> Result<(), Reject> {
+        match self.timeline.closed_at(now) {
             Some(_) => Err(Reject::new(RejectCode::SiteClosed, "this site is closed")),
             None => Ok(()),
         }
@@ -78,7 +78,7 @@ impl IngestContext<'_> {
             class,
             purposes: Purposes(Purposes::RESPOND | Purposes::PROVIDE | Purposes::CONTRACT),
             flags: self.flags,
-            policy_version: PolicyVersion::CURRENT,
+            policy_version: self.timeline.terms(ingest_day).version,
             ingest_day,
             expires: evaluate(self.timeline, class, ingest_day, ingest_day).expires,
         }
@@ -95,7 +95,7 @@ pub fn ingest(
     context: &IngestContext<'_>,
     now: UnixMillis,
 ) -> Result<Envelope, Reject> {
-    context.open()?;
+    context.open(now)?;
     if !new_message.message.is_v7() {
         return Err(Reject::new(RejectCode::Invalid, "message: its id must be a version 7 UUID"));
     }
@@ -119,6 +119,10 @@ pub fn ingest(
         }
         (Visibility::Everyone, _) => RetentionClass::Transcript,
     };
+    if context.timeline.keeps_nothing(class, now.day()).is_some() {
+        let words = "by agreement nothing of this kind is kept here, so it is not taken in";
+        return Err(Reject::new(RejectCode::Forbidden, words));
+    }
     Ok(Envelope::new(Parts {
         tag: context.tag(class, now),
         conversation: new_message.conversation,
@@ -141,7 +145,7 @@ pub fn event(
     agent: Option<AgentId>,
     now: UnixMillis,
 ) -> Option<Envelope> {
-    if !message.is_v7() || context.open().is_err() {
+    if !message.is_v7() || context.open(now).is_err() {
         return None;
     }
     Some(Envelope::new(Parts {
@@ -291,7 +295,7 @@ fn not_yours() -> Reject {
 mod tests {
     use super::super::envelope::Sequenced;
     use super::super::gate::{Door, ReadGrant, Reader};
-    use super::super::policy::{Plan, SiteEvent};
+    use super::super::policy::{Plan, PolicyVersion, SiteEvent};
     use super::*;
     use protocol::personal::Text;
     use protocol::time::Day;

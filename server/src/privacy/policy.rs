@@ -1,5 +1,9 @@
-//! How long what is kept: plans, a site's timeline, and the one function that decides. The rules
-//! and their ids are in docs/privacy.md.
+//! How long what is kept: plans, and the one function that decides. The rules and their ids are in
+//! docs/privacy.md.
+//!
+//! Lives here: the decision and its reasons. Below: what a policy says (`terms`, `source.toml`), the
+//! life of a site (`timeline`), days and months (`calendar`). Called by the gate, the sweep and what
+//! shows an end.
 
 use std::fmt;
 
@@ -7,21 +11,21 @@ use protocol::retention::RetentionClass;
 use protocol::time::{Day, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-/// Days that the free plan keeps.
-const FREE_DAYS: u16 = 60;
+use self::calendar::{first_midnight_from, next_day};
+use self::terms::RuleId;
+use self::timeline::Stretch;
 
-/// Months after which a closed site is empty.
-const CLEARED_AFTER_MONTHS: u32 = 6;
+pub use self::terms::{Line, Period, Terms};
+pub use self::timeline::{SiteEvent, SiteTimeline};
+
+mod calendar;
+mod terms;
+mod timeline;
 
 /// Number of an immutable version of the policy; 1 is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PolicyVersion(pub u16);
-
-impl PolicyVersion {
-    /// The version that new records are kept under.
-    pub const CURRENT: Self = Self(1);
-}
 
 /// Twelve bits of purposes and four of legal bases; a record has at least one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,26 +61,6 @@ pub enum Plan {
     Enterprise,
 }
 
-/// One change in the life of a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "kind")]
-pub enum SiteEvent {
-    /// The plan from here on.
-    Plan {
-        /// Which.
-        plan: Plan,
-    },
-    /// Closed from here on.
-    Closed,
-    /// Open again from here on.
-    Reopened,
-}
-
-/// A site's changes in order of time; the first is its plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SiteTimeline(Vec<(UnixMillis, SiteEvent)>);
-
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -88,53 +72,8 @@ impl fmt::Display for Plan {
     }
 }
 
-impl SiteTimeline {
-    /// A site that begins with this plan.
-    pub fn new(at: UnixMillis, plan: Plan) -> Self {
-        Self(vec![(at, SiteEvent::Plan { plan })])
-    }
-
-    /// Adds a change; time never runs back in a timeline.
-    pub fn push(&mut self, at: UnixMillis, event: SiteEvent) {
-        let at = self.0.last().map_or(at, |(last, _)| at.max(*last));
-        self.0.push((at, event));
-    }
-
-    /// The plans, in their order.
-    fn plans(&self) -> impl DoubleEndedIterator<Item = Plan> {
-        self.0.iter().filter_map(|(_, event)| match event {
-            SiteEvent::Plan { plan } => Some(*plan),
-            SiteEvent::Closed | SiteEvent::Reopened => None,
-        })
-    }
-
-    /// The plan it began with.
-    fn first_plan(&self) -> Plan {
-        self.plans().next().unwrap_or(Plan::Free)
-    }
-
-    /// The plan now.
-    pub fn plan(&self) -> Plan {
-        self.plans().next_back().unwrap_or(Plan::Free)
-    }
-
-    /// Since when it is closed, if it is: closing it twice moves nothing.
-    pub fn closed_at(&self) -> Option<UnixMillis> {
-        self.0.iter().fold(None, |closed: Option<UnixMillis>, (at, event)| match event {
-            SiteEvent::Closed => closed.or(Some(*at)),
-            SiteEvent::Reopened => None,
-            SiteEvent::Plan { .. } => closed,
-        })
-    }
-
-    /// All changes in order.
-    pub fn events(&self) -> &[(UnixMillis, SiteEvent)] {
-        &self.0
-    }
-}
-
 /// What is to become of a record, and which rules said so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// May be read today.
     pub visible: bool,
@@ -142,97 +81,126 @@ pub struct Decision {
     pub expires: Option<Day>,
     /// Its key may be destroyed.
     pub destroy: bool,
-    /// For a person: why.
-    pub reason: &'static str,
+    /// Why; its text is for people.
+    pub reason: Reason,
     /// Ids of the rules in docs/privacy.md.
-    pub rules: &'static [&'static str],
+    pub rules: Rules,
 }
 
-/// What a site's plan and state say at the beginning of a day.
-#[derive(Debug, Clone, Copy)]
-struct Terms {
-    plan: Plan,
-    closed_on: Option<Day>,
+/// Why a record is kept as long as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Its site's plan keeps it so long.
+    Plan(Plan, Period),
+    /// The plan before an upgrade that was not to extend what is kept.
+    PlanBefore(Period),
+    /// A trial keeps it so long.
+    Trial(Period),
+    /// Its site is cleared so long after it was closed.
+    Closed(Period),
+    /// It was agreed with the Organization.
+    Agreement(Period),
+    /// A trial goes on, with no end of its own.
+    TrialGoesOn,
+    /// An account has no end of its own.
+    Account,
+    /// It belongs to no site.
+    NoSite,
 }
 
-/// A rule's answer: the first day on which the record is dead, and the words for it.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(Plan::Free, period) => write!(f, "the free plan keeps {period}"),
+            Self::Plan(plan, period) => write!(f, "the {plan:?} plan keeps {period}"),
+            Self::PlanBefore(period) => {
+                write!(
+                    f,
+                    "the plan that it came under keeps {period}; a later one does not extend it"
+                )
+            }
+            Self::Trial(period) => write!(f, "a trial keeps {period}"),
+            Self::Closed(period) => write!(f, "its site is cleared {period} after it was closed"),
+            Self::Agreement(period) => write!(f, "an agreement keeps {period}"),
+            Self::TrialGoesOn => f.write_str("a trial keeps it until its site is cleared"),
+            Self::Account => f.write_str("an account has no end of its own"),
+            Self::NoSite => f.write_str("it belongs to no site: its own time decides"),
+        }
+    }
+}
+
+/// The rules that a decision cites: the one that decided first, then those that it counts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules([RuleId; 5]);
+
+impl Rules {
+    /// One more, if there is room.
+    fn and(mut self, rule: RuleId) -> Self {
+        if let Some(place) = self.0.iter_mut().find(|place| place.as_str().is_empty()) {
+            *place = rule;
+        }
+        self
+    }
+
+    fn of(cited: &[RuleId], counted_by: [RuleId; 2]) -> Self {
+        let mut rules = Self::default();
+        for (place, rule) in rules.0.iter_mut().zip(cited.iter().chain(&counted_by)) {
+            *place = *rule;
+        }
+        rules
+    }
+
+    /// Their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(RuleId::as_str).filter(|rule| !rule.is_empty())
+    }
+}
+
+/// A line's answer: the first day on which the record is dead, and why.
 #[derive(Debug, Clone, Copy)]
 struct End {
     day: Day,
-    reason: &'static str,
-    rules: &'static [&'static str],
+    reason: Reason,
+    rules: Rules,
 }
 
-impl Terms {
-    fn after(self, at: UnixMillis, event: SiteEvent) -> Self {
-        match event {
-            SiteEvent::Plan { plan } => Self { plan, ..self },
-            SiteEvent::Closed => {
-                Self { closed_on: Some(self.closed_on.unwrap_or_else(|| at.day())), ..self }
-            }
-            SiteEvent::Reopened => Self { closed_on: None, ..self },
-        }
-    }
-
-    /// The rolling end of the plan or the clearing after closing, whichever comes first.
-    fn end(self, ingest_day: Day) -> End {
-        let rolling = self.plan.end(ingest_day);
-        let Some(closed_on) = self.closed_on else { return rolling };
-        let cleared = next_day(add_months(closed_on, CLEARED_AFTER_MONTHS));
-        if cleared < rolling.day {
-            End {
-                day: cleared,
-                reason: "its site was closed six months before",
-                rules: &["RET-05", "RET-06", "CLK-03", "CLK-04"],
-            }
-        } else {
-            rolling
-        }
+impl End {
+    fn of(came: Day, period: Period, rule: RuleId, reason: Reason) -> Self {
+        let rules = Rules::of(&[rule], period.counted_by());
+        Self { day: period.dead_from(came), reason, rules }
     }
 }
 
-impl Plan {
-    fn end(self, ingest_day: Day) -> End {
-        let (last_day, reason, rules): (_, _, &'static [&'static str]) = match self {
-            Self::Free => (
-                Day(ingest_day.0.saturating_add(FREE_DAYS)),
-                "the free plan keeps 60 days",
-                &["RET-01", "CLK-02", "CLK-04"],
-            ),
-            Self::Team => (
-                add_months(ingest_day, 12),
-                "the Team plan keeps 12 months",
-                &["RET-02", "CLK-03", "CLK-04"],
-            ),
-            Self::Business => (
-                add_months(ingest_day, 24),
-                "the Business plan keeps 24 months",
-                &["RET-03", "CLK-03", "CLK-04"],
-            ),
-            Self::Enterprise => (
-                add_months(ingest_day, 36),
-                "the Enterprise plan keeps 36 months",
-                &["RET-04", "CLK-03", "CLK-04"],
-            ),
-        };
-        End { day: next_day(last_day), reason, rules }
-    }
-}
+const RET_06: RuleId = RuleId::of("RET-06");
+const RET_12: RuleId = RuleId::of("RET-12");
+const RET_13: RuleId = RuleId::of("RET-13");
+const RET_14: RuleId = RuleId::of("RET-14");
+const RET_16: RuleId = RuleId::of("RET-16");
+const RET_19: RuleId = RuleId::of("RET-19");
+const RET_20: RuleId = RuleId::of("RET-20");
 
 /// Decides about a record of `class` that came on `ingest_day`, as the timeline stands, on the day
 /// `today`.
 ///
-/// Each day begins with the plan and the state that the site then has; a change during a day counts
-/// from the next midnight UTC. A record dies on the first day, after the one on which it came,
-/// whose terms no longer keep it, and what died stays dead whatever comes later. For reading,
-/// `today` is the later of the wall clock and the persisted mark (CLK-08); for destruction it is
-/// the mark alone, see [`super::sweep`].
+/// Each day begins with what the timeline then says; a change during a day counts from the next
+/// midnight UTC. An agreement goes before the plan and the clearing of a closed site; of those two
+/// the earlier counts. A record dies on the first day, after the one on which it came, that no
+/// longer keeps it, and what died stays dead whatever comes later. For reading, `today` is the later
+/// of the wall clock and the persisted mark (CLK-08); for destruction it is the mark alone, see
+/// [`super::sweep`].
 pub fn evaluate(
     timeline: &SiteTimeline,
     class: RetentionClass,
     ingest_day: Day,
     today: Day,
 ) -> Decision {
+    let without_end = |reason, rule| Decision {
+        visible: true,
+        expires: None,
+        destroy: false,
+        reason,
+        rules: Rules::of(&[rule], [RuleId::default(); 2]),
+    };
     match class {
         RetentionClass::Transcript
         | RetentionClass::OfflineMessage
@@ -240,108 +208,90 @@ pub fn evaluate(
         | RetentionClass::Contact
         | RetentionClass::Survey
         | RetentionClass::AgentNote => {}
-        RetentionClass::UserAccount => {
-            return Decision {
-                visible: true,
-                expires: None,
-                destroy: false,
-                reason: "an account has no end of its own",
-                rules: &["RET-19"],
-            };
-        }
-        RetentionClass::Operational => {
-            return Decision {
-                visible: true,
-                expires: None,
-                destroy: false,
-                reason: "it belongs to no site: its own time decides, see `sweep`",
-                rules: &[],
-            };
+        RetentionClass::UserAccount => return without_end(Reason::Account, RET_19),
+        RetentionClass::Operational => return without_end(Reason::NoSite, RuleId::default()),
+    }
+    match end_of(timeline, class, ingest_day) {
+        None => without_end(Reason::TrialGoesOn, RET_13),
+        Some(End { day, reason, rules }) => {
+            let dead = today >= day;
+            Decision { visible: !dead, expires: Some(day), destroy: dead, reason, rules }
         }
     }
-    let end = end_of(timeline, ingest_day);
-    let dead = today >= end.day;
-    Decision {
-        visible: !dead,
-        expires: Some(end.day),
-        destroy: dead,
-        reason: end.reason,
-        rules: end.rules,
+}
+
+/// What is promised of what comes now, in a site that stays open, by all that was decided until now:
+/// by agreement, or by plan. None: a trial keeps it until the site is cleared.
+pub fn kept_for(timeline: &SiteTimeline, class: RetentionClass, now: UnixMillis) -> Option<Period> {
+    let day = first_midnight_from(now);
+    let stretch = timeline.stretches().iter().rev().find(|stretch| stretch.from <= day)?;
+    let terms = timeline.terms(day);
+    match stretch.agreed(class) {
+        Some(agreed) => Some(agreed.keeps),
+        None if stretch.is_trial => terms.trial_rolling.map(|line| line.period),
+        None => Some(terms.plan(stretch.plan).period),
     }
 }
 
-/// The first day on which the terms of that day no longer keep what came on `ingest_day`.
-fn end_of(timeline: &SiteTimeline, ingest_day: Day) -> End {
-    let mut terms = Terms { plan: timeline.first_plan(), closed_on: None };
-    let mut since = Day(0);
-    for (at, event) in timeline.events() {
-        let from = first_midnight_from(*at);
-        let end = terms.end(ingest_day);
-        let day = end.day.max(since).max(next_day(ingest_day));
-        if day < from {
-            return End { day, ..end };
+/// The first day that no longer keeps what came on `came`.
+fn end_of(timeline: &SiteTimeline, class: RetentionClass, came: Day) -> Option<End> {
+    let stretches = timeline.stretches();
+    let ends = stretches.iter().skip(1).map(|next| Some(next.from)).chain([None]);
+    stretches.iter().zip(ends).find_map(|(stretch, until)| {
+        let end = end_by(timeline, stretch, class, came)?;
+        let day = end.day.max(stretch.from).max(next_day(came));
+        until.is_none_or(|until| day < until).then_some(End { day, ..end })
+    })
+}
+
+/// When it would be dead if what holds now held for ever.
+fn end_by(
+    timeline: &SiteTimeline,
+    stretch: &Stretch,
+    class: RetentionClass,
+    came: Day,
+) -> Option<End> {
+    if let Some(agreed) = stretch.agreed(class) {
+        let reason = Reason::Agreement(agreed.keeps);
+        return Some(End::of(came, agreed.keeps, RET_14, reason));
+    }
+    let in_force = timeline.terms(stretch.from);
+    let Some(closed_on) = stretch.closed_on else { return rolling(stretch, in_force, came) };
+    let ends = timeline.terms_since(came, stretch.from).map(|terms| {
+        let end = earlier(rolling(stretch, terms, came), cleared(stretch, terms, closed_on));
+        let other = terms.version != in_force.version;
+        if other { End { rules: end.rules.and(RET_20), ..end } } else { end }
+    });
+    ends.reduce(|one, other| if other.day < one.day { other } else { one })
+}
+
+/// The end that does not hang on the site's closing.
+fn rolling(stretch: &Stretch, terms: &Terms, came: Day) -> Option<End> {
+    if stretch.is_trial {
+        let line = terms.trial_rolling?;
+        return Some(End::of(came, line.period, line.rule, Reason::Trial(line.period)));
+    }
+    let line = terms.plan(stretch.plan);
+    let mut end = End::of(came, line.period, line.rule, Reason::Plan(stretch.plan, line.period));
+    for (before, period) in &stretch.caps {
+        let capped = End::of(came, *period, RET_16, Reason::PlanBefore(*period));
+        if came < *before && capped.day < end.day {
+            end = capped;
         }
-        terms = terms.after(*at, *event);
-        since = from;
     }
-    let end = terms.end(ingest_day);
-    End { day: end.day.max(since).max(next_day(ingest_day)), ..end }
+    Some(end)
 }
 
-/// The day whose beginning is the first not before this moment.
-fn first_midnight_from(at: UnixMillis) -> Day {
-    let day = at.day();
-    if at > day.start() { next_day(day) } else { day }
+/// The day on which a site that was closed on `closed_on` is empty.
+fn cleared(stretch: &Stretch, terms: &Terms, closed_on: Day) -> End {
+    let line = terms.closing;
+    let rule = if stretch.is_trial { RET_12 } else { line.rule };
+    let rules = Rules::of(&[rule, RET_06], line.period.counted_by());
+    End { day: line.period.dead_from(closed_on), reason: Reason::Closed(line.period), rules }
 }
 
-fn next_day(day: Day) -> Day {
-    Day(day.0.saturating_add(1))
-}
-
-/// So many calendar months later: the same day of the month, or the month's last where it has none.
-fn add_months(day: Day, months: u32) -> Day {
-    let (year, month, day_of_month) = civil(day);
-    let months = year * 12 + (month - 1) + months;
-    let (year, month) = (months / 12, months % 12 + 1);
-    day_number(year, month, day_of_month.min(days_in_month(year, month)))
-}
-
-fn is_leap(year: u32) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_in_month(year: u32, month: u32) -> u32 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap(year) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days from 0000-03-01 to 2020-01-01. Years that begin in March have the leap day last.
-const DAY_ZERO_FROM_MARCH_0: u32 = 737_730;
-
-/// Year, month and day of the month, in the proleptic Gregorian calendar.
-fn civil(day: Day) -> (u32, u32, u32) {
-    let days = u32::from(day.0) + DAY_ZERO_FROM_MARCH_0;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u32::from(month <= 2), month, day_of_month)
-}
-
-/// The reverse; a day beyond the last one that a [`Day`] can name is that last one.
-fn day_number(year: u32, month: u32, day_of_month: u32) -> Day {
-    let year = year - u32::from(month <= 2);
-    let (era, of_era) = (year / 400, year % 400);
-    let from_march = if month > 2 { month - 3 } else { month + 9 };
-    let of_year = (153 * from_march + 2) / 5 + day_of_month - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-    Day(u16::try_from(days - DAY_ZERO_FROM_MARCH_0).unwrap_or(u16::MAX))
+fn earlier(rolling: Option<End>, cleared: End) -> End {
+    rolling.filter(|rolling| rolling.day <= cleared.day).unwrap_or(cleared)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod notice;
 mod clock;
 mod retention;
 mod canary;
+mod erasure;
 mod faults;
 mod folders;
 mod strangers;

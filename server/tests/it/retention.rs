@@ -28,16 +28,16 @@ use crate::server::{COOKIES, OPERATOR_KEY, SHOP, Site, TestServer};
 const DAY_MS: u64 = 86_400_000;
 
 /// Words that stand for what a person said, each at the doors where they may be read.
-const SAID: &str = "canary-said";
+pub const SAID: &str = "canary-said";
 const ANSWERED: &str = "canary-answered";
 const NOTE: &str = "canary-note";
 const NAME: &str = "canary-name";
-const EMAIL: &str = "canary-email@example.test";
+pub const EMAIL: &str = "canary-email@example.test";
 const PAGE: &str = "canary-page";
 const DRAFT: &str = "canary-draft";
 /// Said over REST with an `Idempotency-Key`, whose answer is kept.
 const PROGRAM: &str = "canary-program";
-const ALL: [&str; 8] = [SAID, ANSWERED, NOTE, NAME, EMAIL, PAGE, DRAFT, PROGRAM];
+pub const ALL: [&str; 8] = [SAID, ANSWERED, NOTE, NAME, EMAIL, PAGE, DRAFT, PROGRAM];
 
 /// Midnight UTC of a date, by a calendar of the test's own: it walks.
 fn midnight(year: u64, month: u64, day: u64) -> UnixMillis {
@@ -53,10 +53,10 @@ fn midnight(year: u64, month: u64, day: u64) -> UnixMillis {
     UnixMillis((years + months + day - 1) * DAY_MS)
 }
 
-struct Story {
-    open: ConversationId,
-    closed: ConversationId,
-    token: Option<String>,
+pub struct Story {
+    pub open: ConversationId,
+    pub closed: ConversationId,
+    pub token: Option<String>,
 }
 
 /// Opens a conversation with everything that a visitor and an agent can say in it.
@@ -93,7 +93,7 @@ async fn talk(visitor: &mut Client, agent: &mut Client) -> ConversationId {
     conversation
 }
 
-async fn tell_a_story(server: &Site) -> Story {
+pub async fn tell_a_story(server: &Site) -> Story {
     let mut agent = Client::agent(server, 0).await;
     agent.available().await;
     let mut visitor = Client::visitor(server, None, vec![]).await;
@@ -118,7 +118,7 @@ async fn say_once(server: &Site, conversation: ConversationId) -> http::Answer {
 }
 
 /// All that each door yields, as raw text.
-async fn doors(server: &Site, story: &mut Story) -> BTreeMap<&'static str, String> {
+pub async fn doors(server: &Site, story: &mut Story) -> BTreeMap<&'static str, String> {
     let mut found = BTreeMap::new();
     let mut visitor = Client::visitor(server, story.token.clone(), vec![]).await;
     story.token = visitor.token.clone();
@@ -169,7 +169,7 @@ async fn agents_doors(server: &Site, story: &Story) -> BTreeMap<&'static str, St
 }
 
 /// What may be read, where.
-fn rightful() -> Vec<(&'static str, Vec<&'static str>)> {
+pub fn rightful() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("visitor resumes", vec![SAID, ANSWERED]),
         ("visitor pages back", vec![SAID, ANSWERED]),
@@ -187,7 +187,7 @@ fn rightful() -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// Every file below a folder, with what is in it.
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -205,7 +205,7 @@ fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
     bytes.extend(files(folder).into_iter().flat_map(|(_, bytes)| bytes));
 }
 
-fn holds(bytes: &[u8], part: &[u8]) -> bool {
+pub fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 

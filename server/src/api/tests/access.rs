@@ -37,6 +37,7 @@ pub(super) fn operations(contract: &utoipa::openapi::OpenApi, of: &Company) -> V
                 .replace("{conversation_id}", &of.conversation.to_string())
                 .replace("{message_id}", &of.messages[0].to_string())
                 .replace("{canned_response_id}", "can_018fb4c27a3f7cc19d4e5b2a6f708192")
+                .replace("{privacy_request_id}", "prq_018fb4c27a3f7cc19d4e5b2a6f708192")
                 .replace("{tag_id}", &of.tag.to_string())
                 .replace("{visitor_id}", &of.visitor.to_string())
                 .replace("{key_id}", &of.key.to_string())
@@ -81,6 +82,10 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         "create_message" => json!({ "text": "hello" }),
         "create_canned_response" => json!({ "shortcut": "s", "title": "T", "text": "words" }),
         "update_canned_response" => json!({ "title": "T2" }),
+        "create_privacy_request" => json!({ "kind": "access", "visitor_id": of.visitor }),
+        "verify_privacy_request" => json!({ "proof": "a call" }),
+        "refuse_privacy_request" => json!({ "refusal": "not-ours", "answer": "Ask them." }),
+        "close_privacy_request" => json!({ "answer": "Here it is." }),
         "create_tag" => json!({ "name": "T" }),
         "update_tag" => json!({ "name": "T2" }),
         "take_over_conversation" => {

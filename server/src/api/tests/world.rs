@@ -29,6 +29,7 @@ use crate::auth::{
 };
 use crate::channel::Channel;
 use crate::clock::{Clock, ManualClock};
+use crate::erasure::{Erasures, Screens};
 use crate::hub::{Follow, RefusedOrigin};
 use crate::keys::KeyStore;
 use crate::metrics::Metrics;
@@ -38,6 +39,7 @@ use crate::privacy::envelope::Flags;
 use crate::privacy::ingest::{IngestContext, NewMessage, ingest};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::privacy::redact::Redactor;
+use crate::privacy::seal::Subject;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     AgentRow, Beside, Change, ConversationRow, KeyRow, SessionRow, SiteRow, SiteSettings, Store,
@@ -79,6 +81,15 @@ fn author(principal: &Principal) -> (TenantId, Author) {
         Principal::Visitor { tenant, .. } => (*tenant, Author::Visitor),
         Principal::Operator { .. } => panic!("the operator says nothing"),
     }
+}
+
+#[async_trait]
+impl Screens for FakeLive {
+    async fn end_conversations(&self, _: TenantId, _: VisitorId) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    fn forget(&self, _: TenantId, _: Subject, _: &[ConversationId]) {}
 }
 
 #[async_trait]
@@ -341,11 +352,14 @@ impl World {
             asked: Mutex::default(),
             refused: Mutex::default(),
         });
+        let erasures =
+            Arc::new(Erasures::new(store.clone(), keys.clone(), live.clone(), clock.clone()));
         let state = ApiState::new(
             store.clone(),
             live.clone(),
             clock.clone(),
             Arc::default(),
+            erasures,
             Metrics::new(),
             &settings(&clock, keys),
         );

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::ids::{
-    AgentId, CannedResponseId, ConversationId, InvitationId, KeyId, SessionId, SiteId, SiteKey,
-    TagId, TenantId, VisitorId,
+    AgentId, CannedResponseId, ConversationId, InvitationId, KeyId, PrivacyRequestId, SessionId,
+    SiteId, SiteKey, TagId, TenantId, VisitorId,
 };
 use protocol::personal::Personal;
 use protocol::time::{Day, UnixMillis};
 
 use super::canned::CannedWords;
+use super::requests::RequestWords;
 use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::policy::SiteTimeline;
+use crate::privacy::request::{RequestKind, RequestState};
 use crate::store::{SecretHash, SiteSettings};
 
 /// What stands in a column; a personal one is plain here and sealed there.
@@ -113,6 +115,7 @@ ids!(
     ConversationId,
     InvitationId,
     KeyId,
+    PrivacyRequestId,
     SessionId,
     SiteId,
     TagId,
@@ -187,6 +190,10 @@ numbers! {
     UnixMillis: |at| i64::try_from(at.0).unwrap_or(i64::MAX), |at| u64::try_from(at).ok().map(UnixMillis);
     Channel: |channel| channel.is_offline_message().into(),
         |flag| (0..=1).contains(&flag).then(|| Channel::of_widget(flag == 1));
+    RequestKind: |kind| kind.code().into(),
+        |code| u8::try_from(code).ok().and_then(RequestKind::from_code);
+    RequestState: |state| state.code().into(),
+        |code| u8::try_from(code).ok().and_then(RequestState::from_code);
     bool: i64::from, |flag| (0..=1).contains(&flag).then_some(flag == 1);
     Role: |role| role.code().into(), |code| u8::try_from(code).ok().and_then(Role::from_code);
     Availability: |choice| choice.code().into(),
@@ -315,13 +322,22 @@ macro_rules! json {
 json!(SiteSettings, SiteTimeline);
 
 /// The words of one seal: a field more needs no migration.
-impl Field for Personal<CannedWords> {
-    fn into_value(self) -> Value {
-        // Texts alone: nothing that JSON has no words for.
-        Value::Bytes(serde_json::to_vec(self.expose()).unwrap_or_default())
-    }
+macro_rules! sealed_words {
+    ($($words:ty),+) => { $(
+        impl Field for Personal<$words> {
+            fn into_value(self) -> Value {
+                // Texts alone: nothing that JSON has no words for.
+                Value::Bytes(serde_json::to_vec(self.expose()).unwrap_or_default())
+            }
 
-    fn from_value(value: Value) -> Option<Self> {
-        serde_json::from_slice(value.as_bytes()?).ok().map(Self::new)
-    }
+            fn from_value(value: Value) -> Option<Self> {
+                match value {
+                    Value::Null => Some(Self::default()),
+                    value => serde_json::from_slice(value.as_bytes()?).ok().map(Self::new),
+                }
+            }
+        }
+    )+ };
 }
+
+sealed_words!(CannedWords, RequestWords);
