@@ -141,6 +141,10 @@ ids! {
     TagId "tag"
     /// What an agent says often, prepared.
     CannedResponseId "can"
+    /// That somebody who was erased may not come back by themselves.
+    SuppressionId "sup"
+    /// What somebody asked for about their data.
+    PrivacyRequestId "prq"
 }
 
 /// The public name of a site in its embed tag: `site_` and 32 lower-case hex digits. Not a secret.

@@ -48,6 +48,10 @@ scopes! {
     TagsRead "tags:read",
     /// Create and delete labels.
     TagsWrite "tags:write",
+    /// Read how many suppressions there are, and of which kind.
+    SuppressionsRead "suppressions:read",
+    /// Suppress an identifier, and lift that for whoever shows it.
+    SuppressionsWrite "suppressions:write",
     /// The operator reads Organizations.
     TenantsRead "tenants:read",
     /// The operator creates Organizations and invites their first admins.
@@ -73,6 +77,8 @@ impl Scope {
         Self::AgentsWrite,
         Self::TagsRead,
         Self::TagsWrite,
+        Self::SuppressionsRead,
+        Self::SuppressionsWrite,
     ];
 
     /// Rights that an operator's key can have.

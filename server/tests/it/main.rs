@@ -30,6 +30,8 @@ mod notice;
 mod clock;
 mod retention;
 mod canary;
+mod suppression;
+mod certificate;
 mod faults;
 mod folders;
 mod strangers;

@@ -81,6 +81,12 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         "create_message" => json!({ "text": "hello" }),
         "create_canned_response" => json!({ "shortcut": "s", "title": "T", "text": "words" }),
         "update_canned_response" => json!({ "title": "T2" }),
+        "create_suppression" => {
+            json!({ "kind": "email", "identifier": "gone@example.test", "basis": "erasure" })
+        }
+        "lift_suppression" => {
+            json!({ "kind": "email", "identifier": "gone@example.test", "proof": "a letter" })
+        }
         "create_tag" => json!({ "name": "T" }),
         "update_tag" => json!({ "name": "T2" }),
         "take_over_conversation" => {
@@ -189,6 +195,9 @@ async fn an_agent_does_not_set_up_the_organization() {
         "create_key",
         "list_keys",
         "delete_key",
+        "list_suppressions",
+        "create_suppression",
+        "lift_suppression",
     ];
     for operation in operations(&openapi(), &world.a) {
         let Operation { id, method, path, body, .. } = &operation;

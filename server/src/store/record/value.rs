@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::ids::{
-    AgentId, CannedResponseId, ConversationId, InvitationId, KeyId, SessionId, SiteId, SiteKey,
-    TagId, TenantId, VisitorId,
+    AgentId, CannedResponseId, ConversationId, InvitationId, KeyId, PrivacyRequestId, SessionId,
+    SiteId, SiteKey, SuppressionId, TagId, TenantId, VisitorId,
 };
 use protocol::personal::Personal;
 use protocol::time::{Day, UnixMillis};
@@ -14,6 +14,7 @@ use super::canned::CannedWords;
 use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::policy::SiteTimeline;
+use crate::privacy::suppression::{IdentifierKind, SuppressionBasis};
 use crate::store::{SecretHash, SiteSettings};
 
 /// What stands in a column; a personal one is plain here and sealed there.
@@ -113,8 +114,10 @@ ids!(
     ConversationId,
     InvitationId,
     KeyId,
+    PrivacyRequestId,
     SessionId,
     SiteId,
+    SuppressionId,
     TagId,
     TenantId,
     VisitorId
@@ -156,7 +159,7 @@ macro_rules! optional {
     )+ };
 }
 
-optional!(AgentId, NoticeHash, Personal<String>, SecretHash, UnixMillis);
+optional!(AgentId, NoticeHash, Personal<String>, PrivacyRequestId, SecretHash, UnixMillis);
 
 macro_rules! numbers {
     ($($number:ty: $into:expr, $from:expr;)+) => { $(
@@ -189,6 +192,10 @@ numbers! {
         |flag| (0..=1).contains(&flag).then(|| Channel::of_widget(flag == 1));
     bool: i64::from, |flag| (0..=1).contains(&flag).then_some(flag == 1);
     Role: |role| role.code().into(), |code| u8::try_from(code).ok().and_then(Role::from_code);
+    IdentifierKind: |kind| kind.code().into(),
+        |code| u8::try_from(code).ok().and_then(IdentifierKind::from_code);
+    SuppressionBasis: |basis| basis.code().into(),
+        |code| u8::try_from(code).ok().and_then(SuppressionBasis::from_code);
     Availability: |choice| choice.code().into(),
         |code| u8::try_from(code).ok().and_then(Availability::from_code);
 }
