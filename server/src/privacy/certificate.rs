@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub const FORMAT: u32 = 1;
 
 /// Begins what is signed, so that a signature of anything else never holds for a certificate.
-const CONTEXT: &str = "livehelp erasure certificate\n";
+const CONTEXT: &str = "livehelp-erasure-certificate\n";
 
 /// What is signed with.
 const ALGORITHM: &str = "Ed25519";
