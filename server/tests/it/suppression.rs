@@ -28,7 +28,7 @@ async fn asked(server: &Site, method: &str, path: &str, body: &Value) -> Answer 
     }
 }
 
-async fn opened(server: &Site, email: &str) -> (Client, ConversationId, ClientFrame) {
+async fn opened(server: &Site, email: &str) -> (Client, ConversationId, ClientFrame<'static>) {
     let mut visitor = Client::visitor(server, None, vec![]).await;
     let (conversation, request) = (new_conversation(), visitor.next_request());
     let answer = |field: &str, answer: &str| FormAnswer {
