@@ -143,7 +143,9 @@ ids! {
     CannedResponseId "can"
     /// What was agreed with an Organization about how long its data is kept.
     AgreementId "agr"
-    /// What a person asked of whoever keeps something about them.
+    /// That somebody who was erased may not come back by themselves.
+    SuppressionId "sup"
+    /// What somebody asked for about their data.
     PrivacyRequestId "prq"
 }
 

@@ -53,6 +53,7 @@ mod sites;
 mod conversations;
 mod messages;
 mod canned_responses;
+mod suppressions;
 mod tags;
 mod visitors;
 mod privacy_requests;

@@ -5,6 +5,7 @@
 //! are wrong.
 
 mod backup;
+mod certificate;
 mod files;
 mod flags;
 mod health;
@@ -134,6 +135,7 @@ fn dispatch(matches: &ArgMatches, hangups: Option<Signal>) -> Result<ExitCode, C
         Some(("restore", matches)) => backup::restore(matches),
         // It has the one subcommand, and clap requires it.
         Some(("keys", matches)) => stopped::rotate_keys(matches),
+        Some(("certificate", matches)) => certificate::run(matches),
         Some(("completions", matches)) => pages::completions(matches),
         Some(("man", matches)) => pages::man(matches),
         // `version`; clap lets nothing else through.
@@ -176,6 +178,7 @@ fn family(shape: Shape) -> Command {
         with_exit_codes(backup::backup_command()),
         with_exit_codes(backup::verify_command()),
         with_exit_codes(backup::restore_command()),
+        certificate::command(),
         with_exit_codes(stopped::repair_command()),
         with_exit_codes(stopped::keys_command()),
         pages::completions_command(),

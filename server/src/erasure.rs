@@ -5,11 +5,12 @@
 //! (`store`), screens and memory (`hub/forget`), who may ask (`api/privacy_requests`). The key's
 //! destruction ends it: whatever copy of the rows is left is noise. What comes after it cleans up.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protocol::ids::{ConversationId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, SuppressionId, TenantId, VisitorId};
 use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::reject::Reject;
@@ -17,9 +18,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::keys::uuid_v7;
 use crate::privacy::request::{RequestKind, RequestState};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
-use crate::store::{Change, ConversationFilter, Page, RequestRow, Store, StoreError};
+use crate::privacy::suppression::{Identifier, IdentifierKind, SuppressionBasis};
+use crate::store::{
+    Change, ConversationFilter, Page, RequestRow, Store, StoreError, SuppressionRow,
+};
 use crate::tasks::IdLocks;
 
 /// How long an erasure that failed waits until it is tried again.
@@ -157,11 +162,53 @@ impl Erasures {
     pub async fn begin(&self, row: RequestRow) -> Result<RequestRow, StoreError> {
         let found = self.found(row.tenant, &row.subjects.0).await?;
         let begun = Outcome { found, destroyed_at: 0 };
-        let mut row = row.become_at(RequestState::Working, self.clock.now());
+        let now = self.clock.now();
+        let mut row = row.become_at(RequestState::Working, now);
         row.outcome = written(&begun);
-        let columns = &["state", "outcome"];
-        self.store.change(vec![Change::update(row.clone(), columns)]).await?;
+        let mut changes = vec![Change::update(row.clone(), &["state", "outcome"])];
+        let identifiers = self.identifiers(&row).await?;
+        changes.extend(self.suppressed(&row, identifiers).await?);
+        self.store.change(changes).await?;
         Ok(row)
+    }
+
+    /// By what they could come back: their addresses, and the one by which they were named.
+    async fn identifiers(&self, row: &RequestRow) -> Result<Vec<Identifier>, StoreError> {
+        let email = |text: &str| Identifier::of(IdentifierKind::Email, text);
+        let mut all: Vec<_> = email(&row.words.expose().identifier).into_iter().collect();
+        for subject in &row.subjects.0 {
+            let theirs = match subject {
+                Subject::Visitor(visitor) => {
+                    let visitor = self.store.visitor(row.tenant, *visitor).await?;
+                    visitor.and_then(|visitor| visitor.email)
+                }
+                Subject::Agent(agent) => {
+                    self.store.agent(row.tenant, *agent).await?.map(|agent| agent.email)
+                }
+            };
+            all.extend(theirs.and_then(|text| email(text.expose())));
+        }
+        Ok(all)
+    }
+
+    /// Entries that keep them from being taken in again (SUPP-01); those that there are stay.
+    async fn suppressed(
+        &self,
+        row: &RequestRow,
+        identifiers: Vec<Identifier>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let (now, request) = (self.clock.now(), Some(row.privacy_request));
+        let (mut changes, mut known) = (Vec::new(), HashSet::new());
+        for identifier in identifiers {
+            let is_new = known.insert(identifier.hashed().into_exposed());
+            if is_new && self.store.suppression(row.tenant, &identifier).await?.is_none() {
+                let id = SuppressionId::from_uuid(uuid_v7(now));
+                let basis = SuppressionBasis::Erasure;
+                let row = SuppressionRow::new(id, row.tenant, &identifier, basis, request, now);
+                changes.push(Change::create(row));
+            }
+        }
+        Ok(changes)
     }
 
     /// Erases whom a request is about that was begun. Comes back when all of it is gone, or with

@@ -64,6 +64,7 @@ mod attend;
 mod speak;
 mod conversations;
 mod open;
+mod suppressed;
 mod create;
 mod labels;
 mod abandoned;

@@ -19,6 +19,7 @@ mod file;
 mod folder;
 mod port;
 mod sealing;
+mod signature;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +41,7 @@ use crate::recent::Recent;
 pub use self::cipher::{Sum, fill_random};
 pub use self::error::KeysError;
 pub use self::file::Copied;
+pub use self::signature::verify;
 
 /// Derived keys in memory, so that a message need not derive its own: one for each conversation
 /// that is active now, and one or two more for a form or a draft. 20,000 conversations that write

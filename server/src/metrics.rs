@@ -27,7 +27,7 @@ pub use instrument::{
 pub use label::{
     Assigned, BusOp, Closed, Ending, File, Folder, HandshakeFailure, KeyRefused, Kind, Label,
     Limit, Listener, Live, NotBelieved, OfferEnd, Opened, Overflow, Peer, Resumed, Role, SignIn,
-    StoreOp, Throttle, Transport, Wait, WriteOp,
+    StoreOp, Suppressed, Throttle, Transport, Wait, WriteOp,
 };
 
 use instrument::Instrument;
@@ -215,6 +215,8 @@ metrics! {
             "When a sweep was last finished; 0 before the first.";
         sweep_clock_trusted: Gauge = (),
             "0 while the wall clock cannot be explained, so that nothing is destroyed until it is right or the operator confirms it.";
+        suppressions_refused_total: Counters<Suppressed> = ("kind"),
+            "Identifiers of suppressed people that were not taken in: invitations and accounts refused, and contact data of visitors that was left out.";
     }
     "Backup" {
         backup_last_success_timestamp_seconds: Gauge = (),

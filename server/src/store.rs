@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protocol::ids::{
-    AgentId, ConversationId, MessageId, PrivacyRequestId, SessionId, SiteId, SiteKey, TenantId,
-    VisitorId,
+    AgentId, ConversationId, MessageId, PrivacyRequestId, SessionId, SiteId, SiteKey,
+    SuppressionId, TenantId, VisitorId,
 };
 use protocol::message::Seq;
 use protocol::personal::Personal;
@@ -21,11 +21,12 @@ use protocol::time::UnixMillis;
 use crate::privacy::envelope::{Sequenced, Tag};
 use crate::privacy::request::RequestState;
 use crate::privacy::seal::{Bucket, Subject};
+use crate::privacy::suppression::Identifier;
 
 pub use self::error::{Refused, StoreError, Wrote};
 pub use self::feed::{FeedEvent, FeedReaderRow};
 use self::record::conversations::Sketch;
-pub use self::record::{CannedResponseRow, CannedWords, Change, News};
+pub use self::record::{CannedResponseRow, CannedWords, Change, News, SuppressionRow};
 use self::record::{Entity, Equal, Field, Order, Row, Select, is};
 pub use self::record::{RequestRow, RequestWords, Subjects};
 pub use crate::privacy::seal::SecretHash;
@@ -404,6 +405,28 @@ pub trait Records: Send + Sync {
     /// Those of every Organization that are in this state: what goes on by itself.
     async fn privacy_requests_in(&self, state: RequestState) -> Result<Vec<RequestRow>> {
         all("list privacy requests", self, vec![is("state", state)]).await
+    }
+
+    async fn suppressions(
+        &self,
+        tenant: TenantId,
+        page: Page<SuppressionId>,
+    ) -> Result<Vec<SuppressionRow>> {
+        list("list suppressions", self, vec![is("tenant", tenant)], page).await
+    }
+    /// The entry by which an Organization may not take this identifier in: whatever makes an
+    /// account, a contact or an import of it asks here first.
+    async fn suppression(
+        &self,
+        tenant: TenantId,
+        identifier: &Identifier,
+    ) -> Result<Option<SuppressionRow>> {
+        let of = vec![
+            is("tenant", tenant),
+            is("kind", identifier.kind()),
+            is("identifier_hash", identifier.hashed().into_exposed()),
+        ];
+        one("look for a suppression", self, of).await
     }
 
     /// The stored answer to a create with this `Idempotency-Key`, if there was one.

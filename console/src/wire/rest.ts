@@ -242,4 +242,6 @@ export const API_SCOPES = [
   'agents:write',
   'tags:read',
   'tags:write',
+  'suppressions:read',
+  'suppressions:write',
 ] as const;

@@ -242,6 +242,12 @@ fn people() -> Row {
             "Requests whose key does not open what they ask for, by reason.",
         )
         .rates("livehelp_keys_refused_total", "reason"),
+        Panel::lines(
+            "Suppressed identifiers refused",
+            PerSecond,
+            "Addresses of people who were erased that somebody tried to take in again, by kind.",
+        )
+        .rates("livehelp_suppressions_refused_total", "kind"),
     ])
 }
 

@@ -16,6 +16,7 @@ use super::page::{Items, LIMIT_MAX, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, Secret, name};
 use super::schema;
+use super::suppressions::refuse_suppressed;
 use crate::auth::{Scope, Trier, token_hash};
 use crate::store::{AgentRow, Page};
 
@@ -142,6 +143,9 @@ pub(crate) async fn update(
     }
     if was == (Role::Admin, true) && (row.role, row.active) != was {
         keep_an_admin(state, &row).await?;
+    }
+    if row.active && !was.1 {
+        refuse_suppressed(state, row.tenant, &row.email).await?;
     }
     let mut changes = vec![row.clone().change()];
     if was.1 && !row.active {

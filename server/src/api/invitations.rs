@@ -18,6 +18,7 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, Secret, name};
 use super::sessions::{self, ACCOUNTS_MAX, Proof, Session};
+use super::suppressions::{is_suppressed, refuse_suppressed};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, normal_email, token_hash};
 use crate::store::{AgentRow, Change, InvitationRow};
@@ -152,6 +153,7 @@ pub(crate) async fn invite(
             "There are 200 open invitations. Withdraw some first.",
         ));
     }
+    refuse_suppressed(state, tenant, &email).await?;
     former_account(state, tenant, email.expose()).await?;
     let secret = issue("lhi_");
     let now = state.now();
@@ -275,7 +277,12 @@ async fn former_account(
 async fn by_token(state: &ApiState, token: &Secret) -> Result<InvitationRow, Problem> {
     let hash = token_hash(token.0.expose_secret());
     let row = state.store.invitation_by_secret(hash).await?;
-    row.filter(|row| row.expires_at > state.now()).ok_or_else(gone)
+    let row = row.filter(|row| row.expires_at > state.now()).ok_or_else(gone)?;
+    // Whoever holds the link is told what they are told of one that was withdrawn.
+    if is_suppressed(state, row.tenant, &row.email).await? {
+        return Err(gone());
+    }
+    Ok(row)
 }
 
 /// Those that still hold.

@@ -60,6 +60,7 @@ codes! {
     SiteClosed "site-closed" CONFLICT "The site is closed",
     AtCapacity "at-capacity" CONFLICT "The receiver has no room",
     Gone "gone" CONFLICT "It moved on meanwhile",
+    Suppressed "suppressed" CONFLICT "This person may not be taken in again",
     LimitReached "limit-reached" CONFLICT "A limit is reached",
     ConsentRequired "consent-required" CONFLICT "Consent is missing",
     IdempotencyConflict "idempotency-conflict" CONFLICT "The idempotency key came with another request",

@@ -16,7 +16,7 @@ use super::problem::ProblemCode;
 use super::words::tell;
 use super::{
     agents, canned_responses as canned, conversations, etag, keys, links, privacy_requests, shapes,
-    sites, tags, tenants, widget,
+    sites, suppressions, tags, tenants, widget,
 };
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use crate::http::PROBLEM_CODES;
@@ -229,6 +229,7 @@ fn id_prefix(name: &str) -> Option<&'static str> {
         "invitation_id" => "inv",
         "key_id" => "key",
         "canned_response_id" => "can",
+        "suppression_id" => "sup",
         "tag_id" => "tag",
         "visitor_id" => "vis",
         "conversation_id" => "cnv",
@@ -404,6 +405,9 @@ fn bounds_of_conversations() -> Vec<Bound> {
         ("NewMessage", "message_id", json!({ "pattern": shapes::OWN_MESSAGE_ID })),
         ("NewMessage", "text", shapes::words(TEXT_CHARS_MAX)),
         ("NewMessage", "visibility", json!({ "enum": ["everyone", "agents", null] })),
+        ("Lift", "identifier", text(suppressions::IDENTIFIER_CHARS_MAX)),
+        ("Lift", "proof", shapes::words(suppressions::PROOF_CHARS_MAX)),
+        ("NewSuppression", "identifier", text(suppressions::IDENTIFIER_CHARS_MAX)),
         ("NewTag", "name", shapes::name(tags::NAME_CHARS_MAX)),
     ]
 }

@@ -24,8 +24,8 @@ use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
     ApiState, agents, backups, canned_responses, clock, conversations, etag, invitations, keys,
-    messages, operator_keys, password_resets, privacy_requests, reference, sessions, sites, tags,
-    tenants, visitors, widget,
+    messages, operator_keys, password_resets, privacy_requests, reference, sessions, sites,
+    suppressions, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 use crate::http::assets::preflight;
@@ -115,6 +115,8 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(canned_responses::count))
         .routes(routes!(tags::list, tags::create))
         .routes(routes!(tags::get, tags::update, tags::delete))
+        .routes(routes!(suppressions::list, suppressions::create))
+        .routes(routes!(suppressions::lift))
         .routes(routes!(visitors::list))
         .routes(routes!(visitors::get))
         .routes(routes!(privacy_requests::list, privacy_requests::create))

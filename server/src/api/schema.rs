@@ -27,6 +27,7 @@ ids! {
     invitation_id "inv"
     key_id "key"
     canned_response_id "can"
+    suppression_id "sup"
     tag_id "tag"
     visitor_id "vis"
     conversation_id "cnv"

@@ -15,3 +15,4 @@ mod names;
 mod people;
 mod sign_in;
 mod sites;
+mod suppressions;

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a resource is.
-pub(super) const RESOURCES: [(&str, &str); 15] = [
+pub(super) const RESOURCES: [(&str, &str); 16] = [
     (
         "conversations",
         "What visitors and agents say to each other, where it stands, and who has it.",
@@ -17,6 +17,7 @@ pub(super) const RESOURCES: [(&str, &str); 15] = [
     ("canned-responses", "What agents say often, prepared."),
     ("privacy", "What people ask for about their data, and its end."),
     ("tags", "Labels for conversations."),
+    ("suppressions", "Who was erased and is not taken in again by themselves."),
     ("sites", "The websites of an Organization and how their widgets are set up."),
     ("agents", "The people who answer."),
     ("invitations", "One-time links by which new agents make their account."),
@@ -162,6 +163,18 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
             "Erase a person",
             "For a verified request of the kind `erase`. What has begun runs to its end; nothing of it can be taken back.",
         ),
+        "list_suppressions" => (
+            "List suppressions",
+            "Their kinds and dates, oldest first. What is suppressed is not kept, and cannot be shown.",
+        ),
+        "create_suppression" => (
+            "Suppress an identifier",
+            "No invitation, account or contact of it is taken in from then on, however it is spelled; open invitations of it end. One that is suppressed already stays as it is.",
+        ),
+        "lift_suppression" => (
+            "Lift a suppression",
+            "For the person themselves: whoever asks shows the identifier, and says how they proved that it is theirs.",
+        ),
         "list_tags" => ("List labels", "All of the Organization, oldest first."),
         "create_tag" => ("Create a label", ONCE),
         "get_tag" => ("Get a label", "One label."),
@@ -287,6 +300,7 @@ fn describe_parameter(parameter: &mut Value) {
         "canned_response_id" => "A canned response's id.",
         "tag_id" => "A label's id.",
         "privacy_request_id" => "A privacy request's id.",
+        "suppression_id" => "A suppression's id.",
         _ => return,
     };
     if parameter["description"].is_null() {
@@ -362,7 +376,8 @@ fn text(field: &str) -> String {
     }
     let text = match field {
         "name" => "Ada Lovelace",
-        "email" => "ada@example.test",
+        "email" | "identifier" => "ada@example.test",
+        "proof" => "Answered a mail to this address.",
         "text" | "preview" => "Where is my parcel?",
         "page_url" | "url" => "https://shop.example/cart",
         "page_title" => "Your cart",

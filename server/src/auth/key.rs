@@ -50,6 +50,10 @@ scopes! {
     TagsWrite "tags:write",
     /// Read, decide and carry out what people ask for about their data, erasures among it.
     PrivacyManage "privacy:manage",
+    /// Read how many suppressions there are, and of which kind.
+    SuppressionsRead "suppressions:read",
+    /// Suppress an identifier, and lift that for whoever shows it.
+    SuppressionsWrite "suppressions:write",
     /// The operator reads Organizations.
     TenantsRead "tenants:read",
     /// The operator creates Organizations and invites their first admins.
@@ -76,6 +80,8 @@ impl Scope {
         Self::TagsRead,
         Self::TagsWrite,
         Self::PrivacyManage,
+        Self::SuppressionsRead,
+        Self::SuppressionsWrite,
     ];
 
     /// Rights that an operator's key can have.

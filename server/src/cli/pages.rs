@@ -109,6 +109,8 @@ in both.
 | 0 | done; of `health`: it is ready |
 | 1 | it failed, and stderr says why and what to do; of `health`: it is not ready, or does not answer |
 | 2 | the command line or the settings are wrong, and nothing was done; of `health`, the command line alone |
+| 3 | of `certificate verify`: the file is no certificate that can be read |
+| 4 | of `certificate verify`: the signature holds, but by another key than `--public-key` |
 | 130 | `serve` was told twice to stop, and stopped at once |
 
 What a command found is on stdout, what went wrong on stderr. A variable that begins with

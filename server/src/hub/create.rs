@@ -18,7 +18,7 @@ use protocol::time::UnixMillis;
 use super::conversations::Conversations;
 use super::desk::{Desk, Standing};
 use super::fanout::Recipients;
-use super::open::{Opening, masked};
+use super::open::Opening;
 use super::reject::{not_found, only_agents};
 use super::speak::take_in;
 use super::speaker::Actor;
@@ -89,7 +89,7 @@ impl Conversations {
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             gpc: false,
         };
-        let masked = masked(&site, &opening).await?;
+        let masked = self.masked(&site, &opening).await?;
         let _id_lock = self.id_lock(creation.conversation.as_bytes()).await;
         self.bound_open(tenant, creation.visitor).await?;
         let now = self.times.record_time();

@@ -30,6 +30,8 @@ pub(super) struct Masked {
     /// To what the site may ask for, where there is an answer.
     pub(super) answers: Vec<(String, Personal<String>)>,
     pub(super) page: Option<(Option<Personal<String>>, Personal<String>)>,
+    /// The Organization may not take the e-mail address in again; it is left out of what is kept.
+    pub(super) is_suppressed: bool,
 }
 
 impl Masked {
@@ -50,7 +52,7 @@ impl Masked {
             Some(page) => Some(checked_page(site, page).await?),
             None => None,
         };
-        Ok(Self { answers, page })
+        Ok(Self { answers, page, is_suppressed: false })
     }
 
     pub(super) fn answer(&self, name: &str) -> Option<&Personal<String>> {

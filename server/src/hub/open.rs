@@ -27,6 +27,9 @@ use crate::store::{
     ConversationFilter, ConversationRow, FieldRule, Page, SecretHash, VisitorRow, Write,
 };
 
+/// The field of the form by which somebody is known.
+const EMAIL: &str = "email";
+
 /// A conversation that a visitor asks to begin.
 #[derive(Debug)]
 pub struct Opening<'a> {
@@ -64,7 +67,7 @@ impl Conversations {
         let tenant = speaker.tenant;
         let site = self.sites.get(tenant, site).await?;
         // Masking may take long: what others wait for is not held meanwhile.
-        let masked = masked(&site, &opening).await?;
+        let masked = self.masked(&site, &opening).await?;
         let _id_lock = self.id_lock(opening.conversation.as_bytes()).await;
         if let Some(row) = self.store.conversation(tenant, opening.conversation).await? {
             if row.visitor != visitor {
@@ -122,7 +125,9 @@ impl Conversations {
         // What may no longer be read cannot be compared.
         let kept = self.sites.shown().header(row, row.form.as_slice())?;
         let form = &opening.form;
-        for (name, answer) in kept {
+        // What is left out of one may stand in the other: somebody was suppressed in between.
+        let counts = |name: &str| !(masked.is_suppressed && name == EMAIL);
+        for (name, answer) in kept.iter().filter(|(name, _)| counts(name)) {
             let again = masked.answer(name).map_or("", |answer| answer.expose());
             // Other masks than today's may have hidden a part of it, or let it stand.
             let hidden = [again, answer.expose()].iter().any(|answer| answer.contains(PLACEHOLDER));
@@ -134,7 +139,7 @@ impl Conversations {
         let asked = site.row.settings.form.iter().filter(|(_, rule)| **rule != FieldRule::Hidden);
         let more = asked
             .map(|(name, _)| name)
-            .find(|name| !is_kept(name) && !given(form, name).is_empty());
+            .find(|name| counts(name) && !is_kept(name) && !given(form, name).is_empty());
         more.map(|name| format!("answer to `{name}`"))
     }
 
@@ -177,6 +182,20 @@ impl Conversations {
         self.board.show(desk, &others).await
     }
 
+    /// What it says, masked. With Global Privacy Control no page is kept.
+    pub(super) async fn masked(
+        &self,
+        site: &Arc<Site>,
+        opening: &Opening<'_>,
+    ) -> Result<Masked, Reject> {
+        let page = opening.page.filter(|_| !opening.gpc);
+        let mut masked = Masked::of(site, &opening.form, page).await?;
+        if let Some(email) = masked.answer(EMAIL) {
+            masked.is_suppressed = self.is_suppressed(site.row.tenant, email).await?;
+        }
+        Ok(masked)
+    }
+
     pub(super) async fn rows(
         &self,
         site: &Arc<Site>,
@@ -186,8 +205,10 @@ impl Conversations {
         now: UnixMillis,
     ) -> Result<(VisitorRow, ConversationRow), Reject> {
         let notice = site.notice_shown(opening.notice)?;
-        let Masked { answers, page } = masked;
-        let form = checked_form(site, answers)?;
+        let Masked { answers, page, is_suppressed } = masked;
+        // They said what the site requires; that it is not kept is nobody's to notice.
+        let mut form = checked_form(site, answers)?;
+        form.retain(|(name, _)| !(is_suppressed && name == EMAIL));
         let answer = |name: &str| {
             form.iter().find(|(field, _)| field == name).map(|(_, answer)| answer.clone())
         };
@@ -201,7 +222,11 @@ impl Conversations {
                 let shown = self.sites.shown();
                 let said = (row.site, row.contact_day);
                 row.name = answer("name").or_else(|| shown.contact(said, row.name));
-                row.email = answer("email").or_else(|| shown.contact(said, row.email));
+                let kept = shown.contact(said, row.email);
+                row.email = match answer(EMAIL) {
+                    Some(email) => Some(email),
+                    None => self.unless_suppressed(tenant, kept).await?,
+                };
                 row.contact_day = now.day();
                 row.locale.clone_from(&locale);
                 row
@@ -211,7 +236,7 @@ impl Conversations {
                 tenant,
                 site: site.row.site,
                 name: answer("name"),
-                email: answer("email"),
+                email: answer(EMAIL),
                 locale: locale.clone(),
                 contact_day: now.day(),
                 secret: opening.secret,
@@ -243,9 +268,4 @@ impl Conversations {
         };
         Ok((visitor_row, row))
     }
-}
-
-/// What it says, masked. With Global Privacy Control no page is kept.
-pub(super) async fn masked(site: &Arc<Site>, opening: &Opening<'_>) -> Result<Masked, Reject> {
-    Masked::of(site, &opening.form, opening.page.filter(|_| !opening.gpc)).await
 }

@@ -17,7 +17,7 @@ use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::frame::ServerFrame;
 use protocol::ids::{
     AgentId, CannedResponseId, ConnectionId, InvitationId, KeyId, PrivacyRequestId, SessionId,
-    TagId,
+    SuppressionId, TagId,
 };
 use protocol::personal::Personal;
 use protocol::reject::CloseCode;
@@ -45,13 +45,14 @@ use crate::keys::KeyStore;
 use crate::metrics::Metrics;
 use crate::origin::PublicUrl;
 use crate::privacy::request::{RequestKind, RequestState};
+use crate::privacy::suppression::{Identifier, IdentifierKind, SuppressionBasis};
 use crate::routing::RoutingConfig;
 use crate::store::conformance::{self, NOW};
 use crate::store::memory::{MemoryConfig, MemoryStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
     CannedResponseRow, CannedWords, Change, InvitationRow, KeyRow, Page, PasswordResetRow,
-    RequestRow, RequestWords, SecretHash, SessionRow, Store, TagRow, Write,
+    RequestRow, RequestWords, SecretHash, SessionRow, Store, SuppressionRow, TagRow, Write,
 };
 use crate::sweep::ClockTrust;
 use crate::tasks;
@@ -261,6 +262,10 @@ impl World {
         let words = CannedWords { shortcut, title, text };
         let canned = CannedResponseRow::new(self.canned, ids.tenant, None, words, NOW);
         store.change(vec![Change::create(canned)]).await.unwrap();
+        let erased = Identifier::of(IdentifierKind::Email, "erased@example.test").unwrap();
+        let (id, basis) = (SuppressionId::from_bytes([1; 16]), SuppressionBasis::Erasure);
+        let erased = SuppressionRow::new(id, ids.tenant, &erased, basis, None, NOW);
+        store.change(vec![Change::create(erased)]).await.unwrap();
         let program = new_tenant_key();
         self.program = program.text.expose_secret().to_owned();
         store
@@ -434,6 +439,9 @@ impl World {
             let (proof, refusal) = (&words.proof, words.refusal);
             writeln!(seen, "asked {state:?} {proof} {refusal:?} {}", words.answer).unwrap();
         }
+        for row in store.suppressions(ids.tenant, Page { limit: 100, after: None }).await.unwrap() {
+            writeln!(seen, "suppression {} {}", row.kind.word(), row.basis.word()).unwrap();
+        }
         for row in store.canned_responses(ids.tenant).await.unwrap() {
             let words = row.words.expose();
             writeln!(seen, "canned {} {} {}", words.shortcut, words.title, row.used).unwrap();
@@ -598,6 +606,12 @@ fn ask(world: &World, (listener, method, path, once): &(Listener, String, String
         (Public, "POST", "/v1/privacy-requests/{privacy_request_id}/close") => {
             Some(json!({ "answer": "Here it is." }))
         }
+        (Public, "POST", "/v1/suppressions") => {
+            Some(json!({ "kind": "email", "identifier": "gone@example.test", "basis": "erasure" }))
+        }
+        (Public, "POST", "/v1/suppressions/lift") => Some(
+            json!({ "kind": "email", "identifier": "erased@example.test", "proof": "a letter" }),
+        ),
         (Public, "POST", "/v1/tags") => Some(json!({ "name": "a new label" })),
         (Public, "PATCH", "/v1/tags/{tag_id}") => Some(json!({ "name": "another name" })),
         (Public, "POST", "/v1/keys") => {
@@ -1118,6 +1132,8 @@ const LEAVE: [(&str, &[&str]); 8] = [
             "DELETE /v1/invitations/{invitation_id}",
             "POST /v1/keys",
             "DELETE /v1/keys/{key_id}",
+            "POST /v1/suppressions",
+            "POST /v1/suppressions/lift",
             "POST /v1/operator-keys",
             "DELETE /v1/operator-keys/{key_id}",
             "POST /v1/tenants/{tenant_id}/invitations",

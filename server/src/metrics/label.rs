@@ -229,6 +229,17 @@ labels! {
         /// It asked too often.
         Throttled = "throttled",
     }
+    /// What a suppressed person is known by.
+    Suppressed {
+        /// An e-mail address.
+        Email = "email",
+        /// A phone number.
+        Phone = "phone",
+        /// The id that another application gave them.
+        ExternalId = "external_id",
+        /// The name by which they signed in.
+        Username = "username",
+    }
     /// A listener.
     Listener {
         /// Visitors, agents, programs.

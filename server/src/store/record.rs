@@ -4,9 +4,9 @@
 //! [`Table`] says which columns there are, which of them are personal and under which lock they are
 //! sealed, by what a row is found, when it is over, and what becomes of it when a person or a day
 //! is forgotten. Lives here: what a declaration is, and the list of all. Below: the values of a
-//! row, the tables (`accounts`, `canned`, `requests`, `conversations`; also `store/feed`), changes and
-//! questions, the SQL that is made of them, and the executor that seals, checks and answers. Not
-//! here: where the SQL runs (`store/sqlite`).
+//! row, the tables (`accounts`, `canned`, `requests`, `suppression`, `conversations`; also
+//! `store/feed`), changes and questions, the SQL that is made of them, and the executor that seals, checks and
+//! answers. Not here: where the SQL runs (`store/sqlite`).
 
 use protocol::retention::RetentionClass;
 
@@ -17,6 +17,7 @@ mod change;
 pub(in crate::store) mod conversations;
 pub(in crate::store) mod executor;
 pub(in crate::store) mod statement;
+mod suppression;
 mod value;
 
 pub use self::canned::{CannedResponseRow, CannedWords};
@@ -24,6 +25,7 @@ pub use self::change::{Change, News, Select};
 pub(in crate::store) use self::change::{Equal, Order, is};
 pub use self::executor::news;
 pub use self::requests::{RequestRow, RequestWords, Subjects};
+pub use self::suppression::SuppressionRow;
 pub use self::value::{Field, Row, Value};
 
 /// A type whose values are rows of a table.
@@ -368,6 +370,7 @@ pub const DECLARED: &[Declared] = &[
     Declared::of::<super::AnswerRow>(),
     Declared::of::<CannedResponseRow>(),
     Declared::of::<RequestRow>(),
+    Declared::of::<SuppressionRow>(),
     Declared::of::<super::feed::FeedReaderRow>(),
     Declared::of::<accounts::ClockNote>(),
     Declared::of::<super::VisitorRow>(),

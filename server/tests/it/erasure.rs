@@ -102,6 +102,10 @@ async fn whoever_is_erased_by_address_is_gone_from_every_door_and_file() {
     assert!(gone.contains(&story.open) && gone.contains(&story.closed));
     assert_eq!(visitor.closed().await, CloseCode::NotAuthenticated.code());
     nothing_is_read(&server, &story.token, &[story.open, story.closed]).await;
+    // Nobody takes them in again by that address.
+    let invite = json!({ "email": EMAIL, "role": "agent" });
+    let (status, refused) = ask(&server, "POST", "/v1/invitations", &invite).await;
+    assert_eq!((status, refused["code"].as_str()), (409, Some("suppressed")), "{refused}");
     let path = format!("/v1/conversations/{bystander}/messages");
     let (_, kept) = ask(&server, "GET", &path, &Value::Null).await;
     assert!(kept.to_string().contains(BYSTANDER));

@@ -31,6 +31,8 @@ mod clock;
 mod retention;
 mod canary;
 mod erasure;
+mod suppression;
+mod certificate;
 mod faults;
 mod folders;
 mod strangers;

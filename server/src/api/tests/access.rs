@@ -86,6 +86,12 @@ fn body(operation: &str, of: &Company) -> Option<Value> {
         "verify_privacy_request" => json!({ "proof": "a call" }),
         "refuse_privacy_request" => json!({ "refusal": "not-ours", "answer": "Ask them." }),
         "close_privacy_request" => json!({ "answer": "Here it is." }),
+        "create_suppression" => {
+            json!({ "kind": "email", "identifier": "gone@example.test", "basis": "erasure" })
+        }
+        "lift_suppression" => {
+            json!({ "kind": "email", "identifier": "gone@example.test", "proof": "a letter" })
+        }
         "create_tag" => json!({ "name": "T" }),
         "update_tag" => json!({ "name": "T2" }),
         "take_over_conversation" => {
@@ -194,6 +200,9 @@ async fn an_agent_does_not_set_up_the_organization() {
         "create_key",
         "list_keys",
         "delete_key",
+        "list_suppressions",
+        "create_suppression",
+        "lift_suppression",
     ];
     for operation in operations(&openapi(), &world.a) {
         let Operation { id, method, path, body, .. } = &operation;

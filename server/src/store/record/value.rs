@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::conversation::{Availability, ConversationState, Role};
 use protocol::ids::{
     AgentId, CannedResponseId, ConversationId, InvitationId, KeyId, PrivacyRequestId, SessionId,
-    SiteId, SiteKey, TagId, TenantId, VisitorId,
+    SiteId, SiteKey, SuppressionId, TagId, TenantId, VisitorId,
 };
 use protocol::personal::Personal;
 use protocol::time::{Day, UnixMillis};
@@ -16,6 +16,7 @@ use crate::channel::Channel;
 use crate::privacy::consent::NoticeHash;
 use crate::privacy::policy::SiteTimeline;
 use crate::privacy::request::{RequestKind, RequestState};
+use crate::privacy::suppression::{IdentifierKind, SuppressionBasis};
 use crate::store::{SecretHash, SiteSettings};
 
 /// What stands in a column; a personal one is plain here and sealed there.
@@ -118,6 +119,7 @@ ids!(
     PrivacyRequestId,
     SessionId,
     SiteId,
+    SuppressionId,
     TagId,
     TenantId,
     VisitorId
@@ -159,7 +161,7 @@ macro_rules! optional {
     )+ };
 }
 
-optional!(AgentId, NoticeHash, Personal<String>, SecretHash, UnixMillis);
+optional!(AgentId, NoticeHash, Personal<String>, PrivacyRequestId, SecretHash, UnixMillis);
 
 macro_rules! numbers {
     ($($number:ty: $into:expr, $from:expr;)+) => { $(
@@ -196,6 +198,10 @@ numbers! {
         |code| u8::try_from(code).ok().and_then(RequestState::from_code);
     bool: i64::from, |flag| (0..=1).contains(&flag).then_some(flag == 1);
     Role: |role| role.code().into(), |code| u8::try_from(code).ok().and_then(Role::from_code);
+    IdentifierKind: |kind| kind.code().into(),
+        |code| u8::try_from(code).ok().and_then(IdentifierKind::from_code);
+    SuppressionBasis: |basis| basis.code().into(),
+        |code| u8::try_from(code).ok().and_then(SuppressionBasis::from_code);
     Availability: |choice| choice.code().into(),
         |code| u8::try_from(code).ok().and_then(Availability::from_code);
 }
