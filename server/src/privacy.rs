@@ -13,6 +13,7 @@ pub mod consent;
 pub mod gate;
 pub mod seal;
 pub mod sweep;
+pub mod audit;
 
 #[cfg(doctest)]
 #[doc = include_str!("privacy/sealed.md")]
