@@ -11,6 +11,7 @@
 use protocol::retention::RetentionClass;
 
 pub(crate) mod accounts;
+mod audit;
 mod canned;
 mod change;
 pub(in crate::store) mod conversations;
@@ -18,6 +19,7 @@ pub(in crate::store) mod executor;
 pub(in crate::store) mod statement;
 mod value;
 
+pub(in crate::store) use self::audit::newest_below;
 pub use self::canned::{CannedResponseRow, CannedWords};
 pub use self::change::{Change, News, Select};
 pub(in crate::store) use self::change::{Equal, Order, is};
@@ -367,6 +369,7 @@ pub const DECLARED: &[Declared] = &[
     Declared::of::<CannedResponseRow>(),
     Declared::of::<super::feed::FeedReaderRow>(),
     Declared::of::<accounts::ClockNote>(),
+    Declared::of::<crate::privacy::audit::Entry>(),
     Declared::of::<super::VisitorRow>(),
     Declared::of::<super::ConversationRow>(),
     Declared::of::<super::DraftRow>(),

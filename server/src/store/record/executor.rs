@@ -15,7 +15,7 @@ pub(in crate::store) use self::sealing::lock_of;
 use self::sealing::{bound, hash, hashes, looked_for, open, prepared};
 use super::change::{Equal, News, Order, Select};
 use super::statement::{Dialect, Range, Statement};
-use super::{Change, Column, DECLARED, Ends, Holds, Role, Row, Table, Value, statement};
+use super::{Change, Column, DECLARED, Ends, Holds, Role, Row, Table, Value, audit, statement};
 use crate::privacy::seal::{Bucket, SealError, Sealer};
 use crate::store::{StoreError, Wrote, sealed};
 
@@ -174,6 +174,10 @@ pub(in crate::store) fn change<D: Writes + ?Sized>(
                 _ => note(database, table, &of)?,
             }
         }
+        Change::Audit(act) => {
+            let entry = audit::entry(database, *act)?;
+            return self::change(database, Change::create(entry));
+        }
     }
     Ok(Wrote::Done)
 }
@@ -211,6 +215,7 @@ pub fn news(change: &Change) -> Option<News> {
             &made
         }
         Change::Update { of, .. } | Change::Delete { of, .. } => of,
+        Change::Audit(_) => return None,
     };
     let Noted { object, .. } = noted(table, row)?;
     Some(News { tenant: tenant_of(table, row), kind: table.feed?, object })
