@@ -1140,3 +1140,5 @@ async fn every_act_of_the_contract_that_changes_a_conversation_raises_its_versio
     let listed = LEAVE.iter().flat_map(|(_, acts)| strings(acts));
     assert_eq!(left, listed.collect::<BTreeSet<_>>(), "each stands in one of the lists");
 }
+
+mod audit;
