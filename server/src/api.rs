@@ -62,6 +62,7 @@ mod operator_keys;
 mod password_resets;
 mod clock;
 mod backups;
+mod audit;
 
 pub use acts::Acts;
 use problem::{Problem, ProblemCode};

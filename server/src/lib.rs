@@ -14,6 +14,7 @@ pub mod http;
 pub mod hub;
 pub mod sweep;
 pub mod backup;
+pub mod audit;
 pub mod bus;
 pub mod store;
 pub mod keys;

@@ -309,4 +309,28 @@ mod tests {
         sweeper.round().await.unwrap();
         assert_eq!(left().await, (0, 0));
     }
+
+    #[tokio::test]
+    async fn what_is_destroyed_is_said_before_and_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+        let world = World::new(1);
+        world.settle(&*store).await;
+        let (held, by): (Arc<dyn Store>, Arc<dyn Clock>) = (store.clone(), clock.clone());
+        let trust = Arc::new(ClockTrust::default());
+        let mut sweeper = Sweeper::new(held, keys, by, Arc::clone(&trust), Metrics::new());
+        let chain = ChainId::of(world.tenant);
+        assert_eq!(sweeper.round().await.unwrap(), 0);
+        assert_eq!(store.audit(chain, None, 9).await.unwrap(), []);
+        clock.advance_ms(5 * 365 * 86_400_000);
+        trust.confirm(clock.now(), clock.instant());
+        let destroyed = sweeper.round().await.unwrap();
+        assert!(destroyed > 0);
+        let entries = store.audit(chain, None, 9).await.unwrap();
+        let actions: Vec<_> = entries.iter().map(|entry| entry.action).collect();
+        assert_eq!(actions, [Action::ShredDone.code(), Action::ShredIntended.code()]);
+        let count = (Detail::Buckets.code(), i64::try_from(destroyed).unwrap());
+        assert!(entries.iter().all(|entry| entry.details.contains(&count)));
+    }
 }

@@ -242,4 +242,5 @@ export const API_SCOPES = [
   'agents:write',
   'tags:read',
   'tags:write',
+  'audit:read',
 ] as const;

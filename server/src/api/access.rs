@@ -153,7 +153,7 @@ impl OperatorAccess {
     /// The same for a scope that there was not when a server's first key was made: whoever manages
     /// the keys has it.
     pub(crate) fn need_or_manage(&self, scope: Scope) -> Result<(), Problem> {
-        let is_later = scope == Scope::BackupsCreate;
+        let is_later = matches!(scope, Scope::BackupsCreate | Scope::AuditRead);
         if is_later && Scope::OperatorKeysManage.is_in(&self.scopes) {
             return Ok(());
         }

@@ -23,9 +23,9 @@ use super::promises::promise;
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
-    ApiState, agents, backups, canned_responses, clock, conversations, etag, invitations, keys,
-    messages, operator_keys, password_resets, reference, sessions, sites, tags, tenants, visitors,
-    widget,
+    ApiState, agents, audit, backups, canned_responses, clock, conversations, etag, invitations,
+    keys, messages, operator_keys, password_resets, reference, sessions, sites, tags, tenants,
+    visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
 use crate::http::assets::preflight;
@@ -119,6 +119,7 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(visitors::get))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
+        .routes(routes!(audit::list))
         .routes(routes!(widget::get))
         .route(widget::PATH, axum::routing::options(preflight))
 }
@@ -136,6 +137,7 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::reopen_site))
         .routes(routes!(operator_keys::list, operator_keys::create))
         .routes(routes!(operator_keys::delete))
+        .routes(routes!(audit::list_operator))
         .routes(routes!(clock::get))
         .routes(routes!(clock::confirm))
         .routes(routes!(clock::lower))

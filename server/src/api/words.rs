@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a resource is.
-pub(super) const RESOURCES: [(&str, &str); 14] = [
+pub(super) const RESOURCES: [(&str, &str); 15] = [
     (
         "conversations",
         "What visitors and agents say to each other, where it stands, and who has it.",
@@ -24,6 +24,7 @@ pub(super) const RESOURCES: [(&str, &str); 14] = [
     ("tenants", "Organizations: the companies that run chat."),
     ("operator-keys", "Keys of the operator's programs, for this listener."),
     ("backups", "Copies of data and keys, made while the server runs."),
+    ("audit", "Who did what, when and why: ids and numbers in a chain that shows any change."),
     ("clock", "The server's clock, by which data is destroyed when its time is over."),
 ];
 
@@ -185,6 +186,14 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
         "delete_operator_key" => {
             ("Delete an operator key", "One key that manages operator keys is kept.")
         }
+        "list_audit" => (
+            "List the audit",
+            "The Organization's own chain, newest first. A page may be short though there is more: a filter looks through 5,000 entries at a time.",
+        ),
+        "list_operator_audit" => (
+            "List the operator's audit",
+            "What was done on this listener, newest first. What concerns an Organization's things stands in that one's.",
+        ),
         "get_clock" => ("Get the clock", "What it says, and whether data is destroyed by it."),
         "create_backup" => (
             "Begin a backup",

@@ -48,6 +48,8 @@ scopes! {
     TagsRead "tags:read",
     /// Create and delete labels.
     TagsWrite "tags:write",
+    /// Read the audit: an Organization's own, or the operator's.
+    AuditRead "audit:read",
     /// The operator reads Organizations.
     TenantsRead "tenants:read",
     /// The operator creates Organizations and invites their first admins.
@@ -73,6 +75,7 @@ impl Scope {
         Self::AgentsWrite,
         Self::TagsRead,
         Self::TagsWrite,
+        Self::AuditRead,
     ];
 
     /// Rights that an operator's key can have.
@@ -84,6 +87,7 @@ impl Scope {
         Self::ClockConfirm,
         Self::OperatorKeysManage,
         Self::BackupsCreate,
+        Self::AuditRead,
     ];
 
     /// Whether a key's list names it.
