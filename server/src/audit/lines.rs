@@ -46,10 +46,8 @@ pub fn entry_from(line: &str) -> Option<Entry> {
     let details = details.map(|detail| {
         Some((Detail::code_of(detail["word"].as_str()?)?, detail["number"].as_i64()?))
     });
-    let purpose = match &value["purpose"] {
-        Value::Null => 0,
-        word => Purpose::code_of(word.as_str()?)?,
-    };
+    let purpose = &value["purpose"];
+    let purpose = if purpose.is_null() { 0 } else { Purpose::code_of(purpose.as_str()?)? };
     Some(Entry {
         chain: chain_of(value["chain"].as_str()?)?,
         seq: value["seq"].as_u64()?,
