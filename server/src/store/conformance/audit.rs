@@ -3,8 +3,8 @@
 use protocol::ids::{KeyId, TagId};
 
 use super::{NOW, World};
-use crate::keys::content_hash;
 use crate::privacy::audit::{Act, Action, Actor, ActorKind, ChainId, Entry, ObjectKind, Verifier};
+use crate::privacy::seal::Sealer;
 use crate::store::{Change, ClockAct, Store, StoreError, TagRow};
 
 fn act(world: &World, tag: u8) -> Change {
@@ -19,16 +19,19 @@ fn tag(world: &World, n: u8, name: &str) -> Change {
 }
 
 /// The whole chain, verified, the oldest entry first.
-async fn whole(store: &dyn Store, chain: ChainId) -> Vec<Entry> {
+async fn whole(store: &dyn Store, sealer: &dyn Sealer, chain: ChainId) -> Vec<Entry> {
     let mut entries = store.audit(chain, None, 1_000).await.unwrap();
     entries.reverse();
-    let mut verifier = Verifier::new(chain, content_hash, &[]);
+    let mut verifier = Verifier::new(chain, |bytes: &[u8]| sealer.sum(bytes), &[]);
     entries.iter().for_each(|entry| verifier.add(entry).unwrap());
     assert_eq!(verifier.end(), Ok(u64::try_from(entries.len()).unwrap()));
     entries
 }
 
-pub(super) async fn an_act_and_its_entry_stand_together_or_not_at_all(store: &dyn Store) {
+pub(super) async fn an_act_and_its_entry_stand_together_or_not_at_all(
+    store: &dyn Store,
+    sealer: &dyn Sealer,
+) {
     let (world, other) = (World::new(120), World::new(121));
     world.settle(store).await;
     other.settle(store).await;
@@ -44,10 +47,10 @@ pub(super) async fn an_act_and_its_entry_stand_together_or_not_at_all(store: &dy
         assert_eq!(refused, Err(StoreError::Exists { what: "name" }));
     }
     store.change(vec![act(&world, 215), act(&world, 216)]).await.unwrap();
-    let entries = whole(store, chain).await;
+    let entries = whole(store, sealer, chain).await;
     let objects: Vec<_> = entries.iter().map(|entry| entry.objects[0].1[0]).collect();
     assert_eq!(objects, [210, 215, 216]);
-    assert_eq!(whole(store, others).await.len(), 1, "each has its own");
+    assert_eq!(whole(store, sealer, others).await.len(), 1, "each has its own");
     assert_eq!(store.tags(world.tenant).await.unwrap().len(), 1);
     // In pages, the newest first.
     let page = store.audit(chain, None, 2).await.unwrap();
@@ -56,25 +59,31 @@ pub(super) async fn an_act_and_its_entry_stand_together_or_not_at_all(store: &dy
     assert_eq!(page, entries[..1]);
 }
 
-pub(super) async fn a_chain_has_no_gaps_however_many_write_at_once(store: &dyn Store) {
+pub(super) async fn a_chain_has_no_gaps_however_many_write_at_once(
+    store: &dyn Store,
+    sealer: &dyn Sealer,
+) {
     let world = World::new(122);
     world.settle(store).await;
     let write = |n| store.change(vec![act(&world, n), act(&world, n)]);
     let outcomes = futures_util::future::join_all((1..=40).map(write)).await;
     assert!(outcomes.iter().all(Result::is_ok));
-    let entries = whole(store, ChainId::of(world.tenant)).await;
+    let entries = whole(store, sealer, ChainId::of(world.tenant)).await;
     assert_eq!(entries.len(), 80);
     for both in entries.as_chunks::<2>().0 {
         assert_eq!(both[0].objects, both[1].objects, "a batch is written in one piece");
     }
 }
 
-pub(super) async fn the_operators_word_on_the_clock_stands_in_their_chain(store: &dyn Store) {
-    let before = whole(store, ChainId::OPERATOR).await.len();
+pub(super) async fn the_operators_word_on_the_clock_stands_in_their_chain(
+    store: &dyn Store,
+    sealer: &dyn Sealer,
+) {
+    let before = whole(store, sealer, ChainId::OPERATOR).await.len();
     let key = KeyId::from_bytes([123; 16]);
     let wall = store.high_water().await.unwrap().max(NOW);
     assert!(store.clock_act(ClockAct { key, wall, lower: false }).await.unwrap());
-    let entries = whole(store, ChainId::OPERATOR).await;
+    let entries = whole(store, sealer, ChainId::OPERATOR).await;
     assert_eq!(entries.len(), before + 1);
     let last = entries.last().unwrap();
     assert_eq!((last.action, last.actor), (Action::ClockConfirmed.code(), [123; 16]));

@@ -1,13 +1,11 @@
-//! The audit, declared, and how an act becomes the next entry of its chain.
+//! The audit, declared.
 
 use protocol::time::UnixMillis;
 
-use super::change::{Order, is};
-use super::executor::Writes;
-use super::statement::{self, Range};
+use super::change::Order;
 use super::{Entity, Field, Row, Table, Value, bytes, id, number};
 use crate::privacy::audit::{
-    Act, ChainId, Entry, details_bytes, details_from, objects_bytes, objects_from,
+    ChainId, Entry, details_bytes, details_from, objects_bytes, objects_from,
 };
 
 impl Entity for Entry {
@@ -90,19 +88,11 @@ pub(in crate::store) const fn newest_below(seq: i64) -> Order {
     Order::Down("seq", (seq, [0; 16]), -1)
 }
 
-/// The next entry of the act's chain. Whoever writes is the only one who does: what is last in the
-/// transaction is last.
-pub(super) fn entry<D: Writes + ?Sized>(database: &D, act: Act) -> Result<Entry, D::Fault> {
-    let of = [is("tenant", act.chain)];
-    let range = Range { order: newest_below(i64::MAX), limit: Some(1), ..Range::default() };
-    let last = statement::select(Entry::TABLE, &["seq", "hash"], &of, &range, D::DIALECT);
-    let last = match database.query(&last)?.pop() {
-        None => (0, [0; 32]),
-        Some(last) => {
-            let mut row = Row::new(last);
-            let last = row.take().zip(row.take().and_then(exactly));
-            last.ok_or_else(|| D::damaged(Entry::TABLE.name))?
-        }
-    };
-    Ok(act.after(last, |bytes| database.sealer().sum(bytes)))
+/// The columns of an entry after which the next one comes.
+pub(super) const LAST: [&str; 2] = ["seq", "hash"];
+
+/// What stands in them.
+pub(super) fn last(values: Vec<Value>) -> Option<(u64, [u8; 32])> {
+    let mut row = Row::new(values);
+    row.take().zip(row.take().and_then(exactly))
 }
