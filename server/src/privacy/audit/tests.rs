@@ -96,17 +96,17 @@ fn an_entry_is_encoded_so_for_ever() {
 
 #[test]
 fn codes_and_words_are_each_given_once() {
-    fn check(all: Vec<(u16, &str)>) {
+    fn check(all: &[(u16, &str)]) {
         let codes: BTreeSet<_> = all.iter().map(|(code, _)| *code).collect();
         let words: BTreeSet<_> = all.iter().map(|(_, word)| *word).collect();
         assert_eq!((codes.len(), words.len()), (all.len(), all.len()));
         assert!(!codes.contains(&0), "0 is none");
     }
-    check(Action::ALL.iter().map(|a| (a.code(), a.word())).collect());
-    check(ActorKind::ALL.iter().map(|a| (a.code(), a.word())).collect());
-    check(ObjectKind::ALL.iter().map(|a| (a.code(), a.word())).collect());
-    check(Detail::ALL.iter().map(|a| (a.code(), a.word())).collect());
-    check(Purpose::ALL.iter().map(|a| (a.code(), a.word())).collect());
+    check(&Action::ALL.iter().map(|a| (a.code(), a.word())).collect::<Vec<_>>());
+    check(&ActorKind::ALL.iter().map(|a| (a.code(), a.word())).collect::<Vec<_>>());
+    check(&ObjectKind::ALL.iter().map(|a| (a.code(), a.word())).collect::<Vec<_>>());
+    check(&Detail::ALL.iter().map(|a| (a.code(), a.word())).collect::<Vec<_>>());
+    check(&Purpose::ALL.iter().map(|a| (a.code(), a.word())).collect::<Vec<_>>());
     assert_eq!(Action::word_of(9_999), "9999");
     assert_eq!(Action::code_of("9999"), Some(9_999));
     assert_eq!(Action::code_of("site.closed"), Some(Action::SiteClosed.code()));
