@@ -23,6 +23,7 @@ use crate::erasure::Erasures;
 use crate::hub::{Creation, Follow, RefusedOrigin};
 use crate::metrics::{Metrics, Throttle as Throttled};
 use crate::origin::PublicUrl;
+use crate::privacy::audit::Act as AuditAct;
 use crate::privacy::ingest::NewMessage;
 use crate::store::{Beside, Change, Retention, SiteRow, Store, StoreError, Transcript};
 use crate::sweep::ClockTrust;
@@ -64,6 +65,7 @@ mod operator_keys;
 mod password_resets;
 mod clock;
 mod backups;
+mod audit;
 
 pub use acts::Acts;
 use problem::{Problem, ProblemCode};
@@ -160,9 +162,23 @@ impl ApiState {
         self.acts.clone()
     }
 
-    /// Stores changes, all of them or none, and puts them in force: the one way to write from here.
-    pub(crate) async fn carry_out(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.live.following().carry_out(changes).await
+    /// Stores what was done with its entry in the audit, all of it or nothing, and puts it in
+    /// force: the one way to write from here.
+    pub(crate) async fn carry_out(
+        &self,
+        act: AuditAct,
+        changes: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let changes = changes.into_iter().chain([Change::audit(act)]).collect::<Vec<_>>();
+        let entries = changes.iter().filter(|change| matches!(change, Change::Audit(_))).count();
+        self.live.following().carry_out(changes).await?;
+        self.metrics.audit_entries_total.add(u64::try_from(entries).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Stores what is nobody's act: a counter.
+    pub(crate) async fn count_up(&self, change: Change) -> Result<(), StoreError> {
+        self.live.following().carry_out(vec![change]).await
     }
 
     /// Counts an attempt to prove a password, before it is looked at.

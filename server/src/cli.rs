@@ -4,6 +4,7 @@
 //! `init`, the admin listener). Exit codes: 0 done, 1 failed, 2 the command line or the settings
 //! are wrong.
 
+mod audit;
 mod backup;
 mod certificate;
 mod files;
@@ -130,6 +131,7 @@ fn dispatch(matches: &ArgMatches, hangups: Option<Signal>) -> Result<ExitCode, C
         Some(("health", matches)) => health::run(matches),
         Some(("repair", matches)) => stopped::repair(matches),
         Some(("operator", matches)) => operator::run(matches),
+        Some(("audit", matches)) => audit::run(matches),
         Some(("backup", matches)) => backup::backup(matches),
         Some(("verify", matches)) => backup::verify(matches),
         Some(("restore", matches)) => backup::restore(matches),
@@ -175,6 +177,7 @@ fn family(shape: Shape) -> Command {
         with_exit_codes(stopped::check_command()),
         health::command(),
         with_exit_codes(operator::command(shape)),
+        with_exit_codes(audit::command()),
         with_exit_codes(backup::backup_command()),
         with_exit_codes(backup::verify_command()),
         with_exit_codes(backup::restore_command()),

@@ -221,6 +221,10 @@ settings! {
         clock_sync_file: PathBuf = "/run/systemd/timesync/synchronized", "", ANY,
             "A path that exists while the system's clock is synchronised. Without it a server that was off for more than 3 hours asks its operator for the day before it destroys anything.";
     }
+    "Audit" {
+        audit_heads_file: Option<PathBuf> = "", "", ANY,
+            "File to which the audit's signed heads are appended, a line of JSON each: on another disk than the data, so that whoever cuts off the end of the audit leaves its head there. Empty: they are in the log alone.";
+    }
     "Operator" {
         operator_url: Option<ServerUrl> = "", "", ANY,
             "Where `livehelp operator` and `livehelp health` find the admin listener of a server elsewhere, such as https://admin.example.com behind a proxy that ends TLS. Empty: at `admin_listen`. The server itself does not read it.";

@@ -10,15 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protocol::ids::{ConversationId, SuppressionId, TenantId, VisitorId};
+use protocol::ids::{ConversationId, NodeId, SuppressionId, TenantId, VisitorId};
 use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::reject::Reject;
+use protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::keys::uuid_v7;
+use crate::metrics::Metrics;
+use crate::privacy::audit::{Act, Action, Actor, ChainId, ObjectKind};
+use crate::privacy::certificate::Signer;
 use crate::privacy::request::{RequestKind, RequestState};
 use crate::privacy::seal::{Bucket, Lock, RecordKind, SealError, Sealer, Subject};
 use crate::privacy::suppression::{Identifier, IdentifierKind, SuppressionBasis};
@@ -26,6 +30,8 @@ use crate::store::{
     Change, ConversationFilter, Page, RequestRow, Store, StoreError, SuppressionRow,
 };
 use crate::tasks::IdLocks;
+
+mod certificate;
 
 /// How long an erasure that failed waits until it is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -45,6 +51,9 @@ pub enum EraseError {
     /// A conversation could not be ended.
     #[error("a conversation could not be ended: {0}")]
     Conversation(&'static str),
+    /// What is said of it is not so.
+    #[error("there is no certificate: {0}")]
+    Certificate(&'static str),
     /// Something can still be read.
     #[error("something of a person can still be read after their erasure: {0}")]
     StillThere(&'static str),
@@ -90,14 +99,23 @@ pub struct Outcome {
 }
 
 /// Carries out erasures.
-#[derive(Debug)]
 pub struct Erasures {
     store: Arc<dyn Store>,
     sealer: Arc<dyn Sealer>,
     screens: Arc<dyn Screens>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    signer: Arc<dyn Signer + Send + Sync>,
+    /// This process, as certificates name it.
+    node: NodeId,
     /// One at a time for each request.
     id_locks: IdLocks,
+}
+
+impl std::fmt::Debug for Erasures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Erasures").finish_non_exhaustive()
+    }
 }
 
 impl Erasures {
@@ -107,8 +125,11 @@ impl Erasures {
         sealer: Arc<dyn Sealer>,
         screens: Arc<dyn Screens>,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        signer: Arc<dyn Signer + Send + Sync>,
     ) -> Self {
-        Self { store, sealer, screens, clock, id_locks: IdLocks::default() }
+        let (node, id_locks) = (certificate::new_node(clock.now()), IdLocks::default());
+        Self { store, sealer, screens, clock, metrics, signer, node, id_locks }
     }
 
     /// Goes on with what was begun, at the start and whenever one failed, until the shutdown begins.
@@ -159,7 +180,7 @@ impl Erasures {
     ///
     /// # Errors
     /// If it cannot be written; then it has not begun.
-    pub async fn begin(&self, row: RequestRow) -> Result<RequestRow, StoreError> {
+    pub async fn begin(&self, row: RequestRow, act: Act) -> Result<RequestRow, StoreError> {
         let found = self.found(row.tenant, &row.subjects.0).await?;
         let begun = Outcome { found, destroyed_at: 0 };
         let now = self.clock.now();
@@ -168,7 +189,9 @@ impl Erasures {
         let mut changes = vec![Change::update(row.clone(), &["state", "outcome"])];
         let identifiers = self.identifiers(&row).await?;
         changes.extend(self.suppressed(&row, identifiers).await?);
+        changes.push(Change::audit(act));
         self.store.change(changes).await?;
+        self.metrics.audit_entries_total.inc();
         Ok(row)
     }
 
@@ -235,8 +258,11 @@ impl Erasures {
         let mut row = row.become_at(RequestState::Done, now);
         row.outcome = written(&outcome);
         row.words = Personal::default();
-        let columns = &["state", "outcome", "ended_at", "ends_at"];
-        self.store.change(vec![Change::update(row.clone(), columns)]).await?;
+        row.certificate = self.certify(&row, now).await?;
+        let columns = &["state", "outcome", "certificate", "ended_at", "ends_at"];
+        let changes = vec![Change::update(row.clone(), columns), Change::audit(erased(&row, now))];
+        self.store.change(changes).await?;
+        self.metrics.audit_entries_total.inc();
         tracing::info!(tenant_id = %row.tenant, request_id = %row.privacy_request, "an erasure is done");
         Ok(row)
     }
@@ -359,6 +385,17 @@ impl Erasures {
     }
 }
 
+/// That they are erased, for the audit.
+fn erased(row: &RequestRow, now: UnixMillis) -> Act {
+    let chain = ChainId::of(row.tenant);
+    let act = Act::new(chain, now, Actor::PROGRAM, Action::SubjectErased)
+        .on(ObjectKind::Request, *row.privacy_request.as_bytes());
+    row.subjects.0.iter().fold(act, |act, subject| match subject {
+        Subject::Visitor(visitor) => act.on(ObjectKind::Visitor, *visitor.as_bytes()),
+        Subject::Agent(agent) => act.on(ObjectKind::Agent, *agent.as_bytes()),
+    })
+}
+
 fn written(outcome: &Outcome) -> String {
     // Numbers alone: nothing that JSON has no words for.
     serde_json::to_string(outcome).unwrap_or_default()
@@ -377,6 +414,8 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
+    use crate::keys::is_signed;
+    use crate::privacy::certificate::{Bytes, SignedCertificate, Worth};
     use crate::store::conformance::{NOW, World};
     use crate::store::sqlite::SqliteStore;
     use crate::store::{Records as _, RequestWords, Transcript as _, Write};
@@ -416,7 +455,16 @@ mod tests {
         store.write(vec![Write::Visitor(Box::new(world.visitor_row()))]).await.unwrap();
         let screens = Arc::new(Told::default());
         screens.fails.store(1, Ordering::Relaxed);
-        let erasures = Erasures::new(store.clone(), keys, screens.clone(), clock.clone());
+        let signer = Arc::new(keys.signer());
+        let by = signer.public_key();
+        let erasures = Erasures::new(
+            store.clone(),
+            keys,
+            screens.clone(),
+            clock.clone(),
+            Metrics::new(),
+            signer,
+        );
         let id = PrivacyRequestId::from_bytes([5; 16]);
         let words = RequestWords { identifier: "ada@example.test".into(), ..Default::default() };
         let subjects = vec![Subject::Visitor(visitor)];
@@ -424,7 +472,8 @@ mod tests {
             RequestRow::new((id, tenant), RequestKind::Erase, subjects, (NOW, NOW.day()), words)
                 .become_at(RequestState::Verified, NOW);
         store.change(vec![Change::create(row.clone())]).await.unwrap();
-        let row = erasures.begin(row).await.unwrap();
+        let begun = Act::new(ChainId::of(tenant), NOW, Actor::PROGRAM, Action::RequestChanged);
+        let row = erasures.begin(row, begun).await.unwrap();
         assert!(matches!(erasures.carry_out(row).await, Err(EraseError::Conversation(_))));
         assert!(store.visitor(tenant, visitor).await.unwrap().unwrap().name.is_some());
         // As after a restart: nobody asks again.
@@ -433,6 +482,8 @@ mod tests {
         assert_eq!((done.state, done.ended_at()), (RequestState::Done, Some(NOW)));
         assert_eq!(done.words.expose(), &RequestWords::default());
         assert_eq!(read(&done.outcome).found.persons, 1);
+        let signed = SignedCertificate::parse(&done.certificate).unwrap();
+        assert_eq!(signed.worth(Some(&Bytes(by)), &is_signed), Worth::Signed);
         let left = store.visitor(tenant, visitor).await.unwrap();
         assert!(left.is_none_or(|row| row.name.is_none() && row.email.is_none()));
         let forgot = screens.forgot.load(Ordering::Relaxed);

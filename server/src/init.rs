@@ -19,8 +19,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Store as StoreSetting};
 use crate::keys::{random_bytes, uuid_v7};
 use crate::opened::{self, Opened, OpeningError};
-use crate::operator_key::{OPERATOR_KEY_FILE, OperatorKeyError, holds_one_of, new_operator_key_in};
+use crate::operator_key::{
+    OPERATOR_KEY_FILE, OperatorKeyError, holds_one_of, key_made, new_operator_key_in,
+};
 use crate::origin::{OriginError, parse_origin};
+use crate::privacy::audit::{Act, Action, Actor, ChainId, ObjectKind};
 use crate::privacy::policy::{Plan, SiteTimeline};
 use crate::store::{
     AgentRow, Change, FieldRule, SiteRow, SiteSettings, Store, StoreError, TenantRow, sqlite,
@@ -282,7 +285,16 @@ impl FirstRows {
             agent: self.agent.agent,
             operator_key_file: operator_key_file.clone(),
         };
+        let begun = |chain, action, kind, id| {
+            Change::audit(Act::new(chain, at, Actor::PROGRAM, action).on(kind, id))
+        };
+        let (tenant, site, agent) = (self.tenant.tenant, self.site.site, self.agent.agent);
+        let chain = ChainId::of(tenant);
+        let tenant = *tenant.as_bytes();
         let mut rows = vec![
+            begun(ChainId::OPERATOR, Action::TenantCreated, ObjectKind::Tenant, tenant),
+            begun(chain, Action::SiteCreated, ObjectKind::Site, *site.as_bytes()),
+            begun(chain, Action::AgentCreated, ObjectKind::Agent, *agent.as_bytes()),
             Change::create(self.tenant),
             Change::create(self.site),
             Change::create(self.agent),
@@ -292,7 +304,7 @@ impl FirstRows {
         // takes its place. The file first, then all rows in one batch: whatever a kill leaves is
         // made anew.
         if !holds_one_of(&operator_key_file, &store.keys(None).await?)? {
-            rows.push(Change::create(new_operator_key_in(operator_key_file, at)?));
+            rows.extend(key_made(new_operator_key_in(operator_key_file, at)?, at));
         }
         store.change(rows).await?;
         Ok(made)

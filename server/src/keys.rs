@@ -19,7 +19,7 @@ mod file;
 mod folder;
 mod port;
 mod sealing;
-mod signature;
+mod signing;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,7 +41,7 @@ use crate::recent::Recent;
 pub use self::cipher::{Sum, fill_random};
 pub use self::error::KeysError;
 pub use self::file::Copied;
-pub use self::signature::verify;
+pub use self::signing::{Signer, is_signed};
 
 /// Derived keys in memory, so that a message need not derive its own: one for each conversation
 /// that is active now, and one or two more for a form or a draft. 20,000 conversations that write
@@ -398,6 +398,11 @@ impl KeyStore {
         let key = cipher::derive_transit(&self.find_root, day);
         keys.insert(day, key.clone());
         key
+    }
+
+    /// What signs as this server.
+    pub fn signer(&self) -> Signer {
+        Signer::of(&self.find_root)
     }
 
     fn value_key(&self, lock: &Lock) -> Result<ValueKey, SealError> {

@@ -15,6 +15,7 @@ pub mod hub;
 pub mod erasure;
 pub mod sweep;
 pub mod backup;
+pub mod audit;
 pub mod bus;
 pub mod store;
 pub mod keys;

@@ -169,6 +169,8 @@ metrics! {
             "Attempts to sign in with address and password. `throttled` is also in `rate_limited_total`.";
         keys_refused_total: Counters<KeyRefused> = ("reason"),
             "Requests that showed an API key or an operator key and were refused for it.";
+        audit_entries_total: Counter = (),
+            "Entries of the audit that this node wrote.";
     }
     "Bus" {
         bus_up: Gauge = (),

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{Scope, new_operator_key, operator_key_hash, token_hash};
 use crate::keys::uuid_v7;
+use crate::privacy::audit::{Act, Action, Actor, ChainId, ObjectKind};
 use crate::store::{Change, KeyRow, SecretHash, Store, StoreError};
 
 /// The operator's key, in the keys folder.
@@ -52,12 +53,12 @@ pub async fn lend_operator_key(
             let text = SecretString::from(text);
             let hash = operator_key_hash(text.expose_secret().trim());
             let hash = hash.ok_or(OperatorKeyError::NotAKey(path))?;
-            Ok(store.change(vec![Change::create(operator_key_row(hash, at))]).await?)
+            Ok(store.change(key_made(operator_key_row(hash, at), at).into()).await?)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = DirBuilder::new().recursive(true).mode(0o700).create(keys);
             folder.map_err(|source| OperatorKeyError::Write { path: path.clone(), source })?;
-            Ok(store.change(vec![Change::create(new_operator_key_in(path, at)?)]).await?)
+            Ok(store.change(key_made(new_operator_key_in(path, at)?, at).into()).await?)
         }
         Err(source) => Err(OperatorKeyError::Read { path, source }),
     }
@@ -72,6 +73,13 @@ pub(crate) fn new_operator_key_in(
     write_secret(&path, issued.text.expose_secret())
         .map_err(|source| OperatorKeyError::Write { path, source })?;
     Ok(operator_key_row(issued.hash, at))
+}
+
+/// A new key of the operator, and that it was made.
+pub(crate) fn key_made(row: KeyRow, at: UnixMillis) -> [Change; 2] {
+    let act = Act::new(ChainId::OPERATOR, at, Actor::PROGRAM, Action::KeyCreated);
+    let act = act.on(ObjectKind::Key, *row.key.as_bytes());
+    [Change::create(row), Change::audit(act)]
 }
 
 fn operator_key_row(secret: SecretHash, at: UnixMillis) -> KeyRow {

@@ -17,6 +17,7 @@ pub mod suppression;
 pub mod certificate;
 pub mod sweep;
 pub mod request;
+pub mod audit;
 
 #[cfg(doctest)]
 #[doc = include_str!("privacy/sealed.md")]

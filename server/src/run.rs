@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{ApiState, admin_router, public_router};
+use crate::audit::Heads;
 use crate::auth::{Devices, Rates};
 use crate::bus::memory::MemoryBus;
 use crate::bus::redis::{RedisBus, RedisConfig, StartError as BusStartError};
@@ -200,6 +201,8 @@ async fn run_within(
         Arc::<KeyStore>::clone(&keys),
         Arc::<Hub>::clone(&hub),
         Arc::clone(&clock),
+        Arc::clone(&metrics),
+        Arc::new(keys.signer()),
     ));
     let api = ApiState::new(
         Arc::clone(&store),
@@ -274,6 +277,9 @@ async fn run_within(
             .run(Duration::from_millis(config.sweep_ms), ended.clone()),
         ),
     ];
+    let (signer, heads_file) = (keys.signer(), config.audit_heads_file.clone());
+    let heads = Heads::new(Arc::clone(&store), signer, Arc::clone(&clock), heads_file);
+    keeping.push(tasks::spawn("audit heads", heads.run(ended.clone())));
     if config.store == StoreSetting::Memory {
         // Acks go out within the tick as well; those of a disk come together, from another thread.
         keeping.push(tasks::spawn("writes", cork::run(ended.clone())));

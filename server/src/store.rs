@@ -18,6 +18,7 @@ use protocol::message::Seq;
 use protocol::personal::Personal;
 use protocol::time::UnixMillis;
 
+use crate::privacy::audit::{ChainId, Entry};
 use crate::privacy::envelope::{Sequenced, Tag};
 use crate::privacy::request::RequestState;
 use crate::privacy::seal::{Bucket, Subject};
@@ -27,7 +28,7 @@ pub use self::error::{Refused, StoreError, Wrote};
 pub use self::feed::{FeedEvent, FeedReaderRow};
 use self::record::conversations::Sketch;
 pub use self::record::{CannedResponseRow, CannedWords, Change, News, SuppressionRow};
-use self::record::{Entity, Equal, Field, Order, Row, Select, is};
+use self::record::{Entity, Equal, Field, Order, Row, Select, is, newest_below};
 pub use self::record::{RequestRow, RequestWords, Subjects};
 pub use crate::privacy::seal::SecretHash;
 pub use rows::*;
@@ -379,6 +380,14 @@ pub trait Records: Send + Sync {
     async fn feed_end(&self) -> Result<u64>;
     /// The latest trusted time that was persisted: reads use the later of it and the wall clock.
     async fn high_water(&self) -> Result<UnixMillis>;
+
+    /// Entries of a chain below this seq, the newest first.
+    async fn audit(&self, chain: ChainId, below: Option<u64>, limit: u16) -> Result<Vec<Entry>> {
+        let below = below.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let list = Select::all::<Entry>(vec![is("tenant", chain)]);
+        let list = Select { order: newest_below(below), limit: Some(limit), ..list };
+        entities("read the audit", self.select("read the audit", list).await?)
+    }
 
     async fn canned_responses(&self, tenant: TenantId) -> Result<Vec<CannedResponseRow>> {
         all("list canned responses", self, vec![is("tenant", tenant)]).await

@@ -5,7 +5,7 @@
 //! Lives here: the round, and the judgement of the clock by which it destroys.
 //! Not here: what is due (`privacy::sweep`), keys (`keys`), rows (`store`). Started by `run`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,14 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::privacy::audit::{Act, Action, Actor, ChainId, Detail};
 use crate::privacy::policy::SiteTimeline;
-use crate::privacy::seal::{SealError, Sealer};
+use crate::privacy::seal::{Bucket, SealError, Sealer};
 use crate::privacy::sweep::{ANSWER_MS, Trust, due, judge, judge_at_start};
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Store, StoreError};
+
+/// Entries of the audit that are written at once.
+const ENTRIES_AT_ONCE: usize = 500;
 
 /// Why a round was not finished; the next one begins anew.
 #[derive(Debug, thiserror::Error)]
@@ -163,14 +167,47 @@ impl<S: Sealer + 'static> Sweeper<S> {
             // The operator put the mark back meanwhile; the next round goes by that.
             return Ok(0);
         }
+        self.audit(&due, Action::ShredIntended).await;
         let sealer = Arc::clone(&self.sealer);
         let destroyed = due.len();
         let doomed = due.clone();
         let outcome = tokio::task::spawn_blocking(move || sealer.destroy_buckets(&doomed)).await;
         outcome.unwrap_or(Err(SealError::Unavailable))?;
+        self.audit(&due, Action::ShredDone).await;
         self.store.clean_up(&due).await?;
         self.metrics.swept(mark, destroyed);
         Ok(destroyed)
+    }
+
+    /// An entry for each Organization whose keys these are. What is over is destroyed whether or
+    /// not the audit takes it: a full disk keeps nobody's words.
+    async fn audit(&self, due: &[Bucket], action: Action) {
+        let mut of: BTreeMap<TenantId, Vec<&Bucket>> = BTreeMap::new();
+        for bucket in due {
+            of.entry(bucket.tenant).or_default().push(bucket);
+        }
+        let act = |(tenant, buckets): (TenantId, Vec<&Bucket>)| {
+            let days = buckets.iter().map(|bucket| bucket.day.0);
+            let count = i64::try_from(buckets.len()).unwrap_or(i64::MAX);
+            let act = Act::new(ChainId::of(tenant), self.clock.now(), Actor::PROGRAM, action)
+                .with(Detail::Buckets, count)
+                .with(Detail::FirstDay, days.clone().min().unwrap_or(0))
+                .with(Detail::LastDay, days.max().unwrap_or(0));
+            Change::audit(act)
+        };
+        let entries: Vec<_> = of.into_iter().map(act).collect();
+        for some in entries.chunks(ENTRIES_AT_ONCE) {
+            match self.store.change(some.to_vec()).await {
+                Ok(()) => {
+                    let count = u64::try_from(some.len()).unwrap_or(0);
+                    self.metrics.audit_entries_total.add(count);
+                }
+                Err(error) => {
+                    let (reason, count) = (action.word(), some.len());
+                    tracing::error!(%error, reason, count, "the audit did not take what a sweep does");
+                }
+            }
+        }
     }
 
     /// The mark by which may be destroyed, raised as far as the clock is trusted; `None`: it is
@@ -271,5 +308,29 @@ mod tests {
         clock.advance_ms(60_000);
         sweeper.round().await.unwrap();
         assert_eq!(left().await, (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_destroyed_is_said_before_and_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+        let world = World::new(1);
+        world.settle(&*store).await;
+        let (held, by): (Arc<dyn Store>, Arc<dyn Clock>) = (store.clone(), clock.clone());
+        let trust = Arc::new(ClockTrust::default());
+        let mut sweeper = Sweeper::new(held, keys, by, Arc::clone(&trust), Metrics::new());
+        let chain = ChainId::of(world.tenant);
+        assert_eq!(sweeper.round().await.unwrap(), 0);
+        assert_eq!(store.audit(chain, None, 9).await.unwrap(), []);
+        clock.advance_ms(5 * 365 * 86_400_000);
+        trust.confirm(clock.now(), clock.instant());
+        let destroyed = sweeper.round().await.unwrap();
+        assert!(destroyed > 0);
+        let entries = store.audit(chain, None, 9).await.unwrap();
+        let actions: Vec<_> = entries.iter().map(|entry| entry.action).collect();
+        assert_eq!(actions, [Action::ShredDone.code(), Action::ShredIntended.code()]);
+        let count = (Detail::Buckets.code(), i64::try_from(destroyed).unwrap());
+        assert!(entries.iter().all(|entry| entry.details.contains(&count)));
     }
 }

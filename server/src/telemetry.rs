@@ -124,6 +124,12 @@ pub const FIELDS: &[&str] = &[
     "error",
     "cause",
     "signal",
+    // The head of a chain of the audit, and by what its signature is checked.
+    "chain",
+    "hash",
+    "at",
+    "key",
+    "signature",
     // How much, how long.
     "duration_ms",
     "wait_ms",

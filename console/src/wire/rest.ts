@@ -244,4 +244,5 @@ export const API_SCOPES = [
   'tags:write',
   'suppressions:read',
   'suppressions:write',
+  'audit:read',
 ] as const;

@@ -18,6 +18,7 @@ use crate::auth::{
 };
 use crate::http::{Peer, head};
 use crate::metrics::KeyRefused;
+use crate::privacy::audit::{Act, Action, Actor, ActorKind, ChainId};
 
 /// Cookies of accounts that were signed in to that are looked at.
 const DEVICES_MAX: usize = 16;
@@ -54,6 +55,18 @@ impl Access {
         self.signed_in.as_ref().ok_or_else(|| {
             Problem::new(ProblemCode::Forbidden, "This is for people who signed in, not for keys.")
         })
+    }
+
+    /// What they do, for their Organization's audit.
+    pub(crate) fn act(&self, action: Action) -> Act {
+        let (kind, id) = match &self.principal {
+            Principal::Agent { agent, .. } => (ActorKind::Agent, *agent.as_bytes()),
+            Principal::Key { key, .. } => (ActorKind::Key, *key.as_bytes()),
+            Principal::Operator { key, .. } => (ActorKind::Operator, *key.as_bytes()),
+            Principal::Visitor { visitor, .. } => (ActorKind::Visitor, *visitor.as_bytes()),
+        };
+        let actor = Actor::new(kind, id);
+        Act::new(ChainId::of(self.tenant), self.state.now(), actor, action)
     }
 
     /// A name for whoever asks, to keep the idempotency keys of two apart.
@@ -122,10 +135,25 @@ impl OperatorAccess {
         need_scope(&self.state, &self.scopes, scope)
     }
 
+    /// What they do with something of an Organization's, for its audit.
+    pub(crate) fn act_on(&self, tenant: TenantId, action: Action) -> Act {
+        self.act_in(ChainId::of(tenant), action)
+    }
+
+    /// What they do otherwise, for the operator's own.
+    pub(crate) fn act(&self, action: Action) -> Act {
+        self.act_in(ChainId::OPERATOR, action)
+    }
+
+    fn act_in(&self, chain: ChainId, action: Action) -> Act {
+        let actor = Actor::new(ActorKind::Operator, *self.key.as_bytes());
+        Act::new(chain, self.state.now(), actor, action)
+    }
+
     /// The same for a scope that there was not when a server's first key was made: whoever manages
     /// the keys has it.
     pub(crate) fn need_or_manage(&self, scope: Scope) -> Result<(), Problem> {
-        let is_later = scope == Scope::BackupsCreate;
+        let is_later = matches!(scope, Scope::BackupsCreate | Scope::AuditRead);
         if is_later && Scope::OperatorKeysManage.is_in(&self.scopes) {
             return Ok(());
         }

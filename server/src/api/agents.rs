@@ -18,6 +18,7 @@ use super::request::{Asked, Body, Id, Secret, name};
 use super::schema;
 use super::suppressions::refuse_suppressed;
 use crate::auth::{Scope, Trier, token_hash};
+use crate::privacy::audit::{Action, Detail, ObjectKind};
 use crate::store::{AgentRow, Page};
 
 /// Characters of a name.
@@ -151,7 +152,16 @@ pub(crate) async fn update(
     if was.1 && !row.active {
         changes.extend(all_ends(state, row.tenant, row.agent, None).await?);
     }
-    state.carry_out(changes).await?;
+    let action = match (was.1, row.active) {
+        (true, false) => Action::AgentDeactivated,
+        (false, true) => Action::AgentReactivated,
+        _ => Action::AgentChanged,
+    };
+    let mut act = access.act(action).on(ObjectKind::Agent, *agent.as_bytes());
+    if was.0 != row.role {
+        act = act.with(Detail::OldRole, was.0.code()).with(Detail::NewRole, row.role.code());
+    }
+    state.carry_out(act, changes).await?;
     Ok(Json(Agent::from(row)))
 }
 
@@ -196,7 +206,8 @@ pub(crate) async fn set_password(
     }
     let others = all_ends(state, tenant, agent, Some(me.session.session)).await?;
     let password = AgentRow::password(tenant, agent, hash);
-    state.carry_out(password.into_iter().chain(others).collect()).await?;
+    let act = access.act(Action::PasswordChanged).on(ObjectKind::Agent, *agent.as_bytes());
+    state.carry_out(act, password.into_iter().chain(others).collect()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -15,6 +15,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::Body;
 use crate::auth::Scope;
 use crate::backup::{BackupError, KEYS_DAYS, Made, RATE_MIB, Standing, Wish};
+use crate::privacy::audit::Action;
 
 /// Artefacts of a kind that can be asked to stay at most.
 const KEEP_MAX: u32 = 10_000;
@@ -143,6 +144,7 @@ pub(crate) async fn create(
     let begun = tokio::task::spawn_blocking(move || backups.begin(wish)).await;
     let begun = begun.map_err(|_| Problem::internal())?;
     begun.map_err(|error| refused(&error, keys_to.as_deref()))?;
+    access.state.carry_out(access.act(Action::BackupBegun), Vec::new()).await?;
     tracing::info!(key_id = %access.key, "the operator has the server back itself up");
     let standing = access.state.backups.standing().ok_or_else(Problem::internal)?;
     Ok((StatusCode::ACCEPTED, Json(standing.into())))

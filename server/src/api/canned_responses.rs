@@ -14,6 +14,7 @@ use super::page::Items;
 use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, bounded, name};
 use super::schema;
+use crate::privacy::audit::{Act, Action, ObjectKind};
 use crate::store::{CannedResponseRow, CannedWords, Change};
 
 pub(super) const SHORTCUT_CHARS_MAX: usize = 32;
@@ -79,6 +80,10 @@ async fn seen_by(access: &Access) -> Result<Vec<CannedResponseRow>, Problem> {
     let mut rows = access.state.store.canned_responses(access.tenant).await?;
     rows.retain(|row| row.may_be_seen_by(agent));
     Ok(rows)
+}
+
+fn act(access: &Access, action: Action, id: CannedResponseId) -> Act {
+    access.act(action).on(ObjectKind::CannedResponse, *id.as_bytes())
 }
 
 async fn find(access: &Access, id: CannedResponseId) -> Result<CannedResponseRow, Problem> {
@@ -155,7 +160,7 @@ pub(crate) async fn create(
         let made = Made { canned_response: id };
         let mut records = vec![Change::create(row)];
         records.extend(keep.map(|keep| keep.record(&made)).transpose()?);
-        state.carry_out(records).await?;
+        state.carry_out(act(&access, Action::CannedCreated, id), records).await?;
         Ok(made)
     };
     let show = async |Made { canned_response }| {
@@ -195,7 +200,8 @@ pub(crate) async fn update(
     let row = known.with_words(words);
     is_free(&seen_by(&access).await?, &row)?;
     let columns = &["words", "shortcut_hash"];
-    state.carry_out(vec![Change::update(row.clone(), columns)]).await?;
+    let act = act(&access, Action::CannedChanged, id);
+    state.carry_out(act, vec![Change::update(row.clone(), columns)]).await?;
     Ok(Json(CannedResponse::from(row)))
 }
 
@@ -212,7 +218,7 @@ pub(crate) async fn delete(
     let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let known = find(&access, id).await?;
     may_change(&access, known.is_personal())?;
-    state.carry_out(vec![Change::remove(known)]).await?;
+    state.carry_out(act(&access, Action::CannedDeleted, id), vec![Change::remove(known)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -228,6 +234,6 @@ pub(crate) async fn count(
     let _id_lock = state.changes.of(access.tenant.as_bytes()).await;
     let mut row = find(&access, id).await?;
     row.used = row.used.saturating_add(1);
-    state.carry_out(vec![Change::update(row, &["used"])]).await?;
+    state.count_up(Change::update(row, &["used"])).await?;
     Ok(StatusCode::NO_CONTENT)
 }

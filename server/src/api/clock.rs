@@ -90,6 +90,7 @@ async fn act(
     if !state.retention.clock_act(ClockAct { key: access.key, wall: now, lower }).await? {
         return Err(Problem::new(ProblemCode::Conflict, refused));
     }
+    state.metrics.audit_entries_total.inc();
     state.clock_trust.confirm(now, state.clock.instant());
     Ok(())
 }

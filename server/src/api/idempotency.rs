@@ -14,6 +14,7 @@ use super::ApiState;
 use super::json::to_json;
 use super::problem::{Problem, ProblemCode};
 use crate::keys::content_hash;
+use crate::privacy::audit::Act;
 use crate::store::{AnswerRow, Beside, Change, Write};
 
 pub(super) const KEY_BYTES_MAX: usize = 255;
@@ -52,8 +53,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
 
 impl Idempotency {
     /// Creates it once: a second request with the same key and body gets the first one's answer,
-    /// one with another body a refusal. Answers 201. `make` says what is to be stored, which the
-    /// answer is stored with, and the answer. Not for what people say: see
+    /// one with another body a refusal. Answers 201. `make` says what is done and to be stored,
+    /// which the answer is stored with, and the answer. Not for what people say: see
     /// [`Idempotency::once_shown`].
     pub(crate) async fn once<T: Serialize>(
         &self,
@@ -61,17 +62,17 @@ impl Idempotency {
         tenant: TenantId,
         owner: &str,
         body: &[u8],
-        make: impl Future<Output = Result<(Vec<Change>, T), Problem>>,
+        make: impl Future<Output = Result<(Act, Vec<Change>, T), Problem>>,
     ) -> Result<Response, Problem> {
         let slot = match self.before(state, tenant, owner, body).await? {
             Before::Unnamed => None,
             Before::Answered(answer) => return Ok(self.created(answer, true)),
             Before::New(slot) => Some(slot),
         };
-        let (mut changes, answer) = make.await?;
+        let (act, mut changes, answer) = make.await?;
         let json = to_json(&answer)?;
         changes.extend(slot.as_ref().map(|slot| slot.keep.change(json.clone())));
-        state.carry_out(changes).await?;
+        state.carry_out(act, changes).await?;
         Ok(self.created(json, false))
     }
 

@@ -21,6 +21,7 @@ use super::sessions::{self, ACCOUNTS_MAX, Proof, Session};
 use super::suppressions::{is_suppressed, refuse_suppressed};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, normal_email, token_hash};
+use crate::privacy::audit::{Act, Action, Actor, ActorKind, ChainId, Detail, ObjectKind};
 use crate::store::{AgentRow, Change, InvitationRow};
 
 /// Milliseconds that an invitation holds: a week.
@@ -133,7 +134,8 @@ pub(crate) async fn create(
         // A program that could make an admin could make itself keys of every scope.
         access.person()?;
     }
-    let create = invite(&access.state, access.tenant, new);
+    let act = access.act(Action::InvitationCreated);
+    let create = invite(&access.state, access.tenant, act, new);
     once.once(&access.state, access.tenant, &access.owner(), &bytes, create).await
 }
 
@@ -142,8 +144,9 @@ pub(crate) async fn create(
 pub(crate) async fn invite(
     state: &ApiState,
     tenant: TenantId,
+    act: Act,
     new: NewInvitation,
-) -> Result<(Vec<Change>, IssuedInvitation), Problem> {
+) -> Result<(Act, Vec<Change>, IssuedInvitation), Problem> {
     let email = normal_email(new.email.expose())?;
     let (former, others): (Vec<_>, Vec<_>) =
         open(state, tenant).await?.into_iter().partition(|row| row.email == email);
@@ -175,8 +178,11 @@ pub(crate) async fn invite(
         link: Personal::new(link),
         expires_at: row.expires_at,
     };
+    let act = act
+        .on(ObjectKind::Invitation, *row.invitation.as_bytes())
+        .with(Detail::NewRole, row.role.code());
     let ends = former.into_iter().map(Change::remove);
-    Ok((ends.chain([Change::create(row)]).collect(), issued))
+    Ok((act, ends.chain([Change::create(row)]).collect(), issued))
 }
 
 /// DELETE /v1/invitations/{invitation_id}
@@ -191,7 +197,9 @@ pub(crate) async fn delete(
     let mut all = access.state.store.invitations(access.tenant).await?.into_iter();
     let row = all.find(|row| row.invitation == invitation);
     let row = row.ok_or_else(|| Problem::not_found("invitation"))?;
-    access.state.carry_out(vec![Change::remove(row)]).await?;
+    let act = access.act(Action::InvitationRevoked);
+    let act = act.on(ObjectKind::Invitation, *invitation.as_bytes());
+    access.state.carry_out(act, vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -244,6 +252,12 @@ pub(crate) async fn accept(
     } else {
         vec![Change::create(agent.clone())]
     };
+    let actor = Actor::new(ActorKind::Agent, *agent.agent.as_bytes());
+    let act = Act::new(ChainId::of(row.tenant), state.now(), actor, Action::InvitationAccepted)
+        .on(ObjectKind::Invitation, *row.invitation.as_bytes())
+        .on(ObjectKind::Agent, *agent.agent.as_bytes())
+        .with(Detail::NewRole, row.role.code());
+    taken.push(Change::audit(act));
     // Two at once: an invitation ends once, so one of them is refused.
     taken.push(Change::remove(row));
     sessions::begin(&state, agent, anyone, Proof::Invitation(taken)).await

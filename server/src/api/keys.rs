@@ -16,6 +16,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
 use super::schema;
 use crate::auth::{Scope, new_tenant_key};
+use crate::privacy::audit::{Action, ObjectKind};
 use crate::store::{Change, KeyRow};
 
 /// Characters of a key's name.
@@ -101,7 +102,8 @@ pub(crate) async fn create(
             created_at: state.now(),
         };
         let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
-        Ok((vec![Change::create(row)], issued))
+        let act = access.act(Action::KeyCreated).on(ObjectKind::Key, *row.key.as_bytes());
+        Ok((act, vec![Change::create(row)], issued))
     };
     once.once(state, access.tenant, &access.owner(), &bytes, create).await
 }
@@ -113,7 +115,8 @@ pub(crate) async fn delete(access: Access, Id(key): Id<KeyId>) -> Result<StatusC
     admin(&access)?;
     let mut rows = access.state.store.keys(Some(access.tenant)).await?.into_iter();
     let row = rows.find(|row| row.key == key).ok_or_else(|| Problem::not_found("key"))?;
-    access.state.carry_out(vec![Change::remove(row)]).await?;
+    let act = access.act(Action::KeyDeleted).on(ObjectKind::Key, *key.as_bytes());
+    access.state.carry_out(act, vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -16,6 +16,7 @@ use super::request::{Body, Id, name};
 use super::schema;
 use super::tenants::NO_TENANT;
 use crate::auth::{Scope, new_operator_key};
+use crate::privacy::audit::{Action, ObjectKind};
 use crate::store::{Change, KeyRow};
 
 /// A new key of the operator.
@@ -69,7 +70,8 @@ pub(crate) async fn create(
         };
         tracing::info!(key_id = %row.key, by_key_id = %access.key, "an operator key is made");
         let issued = IssuedKey::new(row.clone(), secret.text.expose_secret());
-        Ok((vec![Change::create(row)], issued))
+        let act = access.act(Action::KeyCreated).on(ObjectKind::Key, *row.key.as_bytes());
+        Ok((act, vec![Change::create(row)], issued))
     };
     once.once(state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }
@@ -95,7 +97,8 @@ pub(crate) async fn delete(
             "This is the last key that may manage operator keys. Make another one first.",
         ));
     }
-    state.carry_out(vec![Change::remove(row)]).await?;
+    let act = access.act(Action::KeyDeleted).on(ObjectKind::Key, *key.as_bytes());
+    state.carry_out(act, vec![Change::remove(row)]).await?;
     tracing::info!(key_id = %key, by_key_id = %access.key, "an operator key was deleted");
     Ok(StatusCode::NO_CONTENT)
 }

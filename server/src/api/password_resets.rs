@@ -19,7 +19,8 @@ use super::request::{Body, Id, Secret};
 use super::sessions::{self, Proof, Session};
 use super::{ApiState, schema};
 use crate::auth::{Scope, issue, token_hash};
-use crate::store::{AgentRow, PasswordResetRow};
+use crate::privacy::audit::{Act, Action, Actor, ActorKind, ChainId, ObjectKind};
+use crate::store::{AgentRow, Change, PasswordResetRow};
 
 /// Milliseconds that a link holds: a day.
 const PASSWORD_RESET_MS: u64 = 24 * 60 * 60 * 1000;
@@ -88,7 +89,7 @@ pub(crate) async fn create(access: Access, Id(agent): Id<AgentId>) -> Result<Res
         // A program that could become an admin could make itself keys of every scope.
         access.person()?;
     }
-    reset(&access.state, row).await
+    reset(&access.state, access.act(Action::PasswordResetCreated), row).await
 }
 
 /// POST /v1/tenants/{tenant_id}/password-resets
@@ -107,10 +108,11 @@ pub(crate) async fn create_for_tenant(
     access.need(Scope::TenantsWrite)?;
     let accounts = sessions::accounts(&access.state, by.email.expose()).await?;
     let row = accounts.into_iter().find(|account| account.tenant == tenant);
-    reset(&access.state, row.ok_or_else(|| Problem::not_found("agent"))?).await
+    let act = access.act_on(tenant, Action::PasswordResetCreated);
+    reset(&access.state, act, row.ok_or_else(|| Problem::not_found("agent"))?).await
 }
 
-async fn reset(state: &ApiState, agent: AgentRow) -> Result<Response, Problem> {
+async fn reset(state: &ApiState, act: Act, agent: AgentRow) -> Result<Response, Problem> {
     if !agent.active {
         return Err(Problem::new(
             ProblemCode::Conflict,
@@ -126,7 +128,8 @@ async fn reset(state: &ApiState, agent: AgentRow) -> Result<Response, Problem> {
         created_at: now,
         expires_at: now.plus_ms(PASSWORD_RESET_MS),
     };
-    state.carry_out(vec![row.issue()]).await?;
+    let act = act.on(ObjectKind::Agent, *row.agent.as_bytes());
+    state.carry_out(act, vec![row.issue()]).await?;
     tracing::info!(agent_id = %row.agent, tenant_id = %row.tenant, "a link to set a new password was made");
     let link =
         format!("{}/#/password-resets/{}", state.public_url.as_str(), secret.text.expose_secret());
@@ -171,7 +174,10 @@ pub(crate) async fn use_up(
         .map_err(|error| Problem::from(error).of_field("password"))?;
     let PasswordResetRow { tenant, agent: id, .. } = link;
     // Two at once: a link ends once, so one of them is refused.
-    let ends = std::iter::once(link.end());
+    let actor = Actor::new(ActorKind::Agent, *id.as_bytes());
+    let act = Act::new(ChainId::of(tenant), state.now(), actor, Action::PasswordResetUsed);
+    let act = act.on(ObjectKind::Agent, *id.as_bytes());
+    let ends = [link.end(), Change::audit(act)].into_iter();
     let changes = ends.chain(AgentRow::password(tenant, id, password_hash)).collect();
     let answer = sessions::begin(&state, agent, anyone, Proof::Link(changes)).await?;
     tracing::info!(agent_id = %id, tenant_id = %tenant, "a password was set by a link");

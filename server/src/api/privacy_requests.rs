@@ -1,7 +1,8 @@
 //! What people asked for about their data: its clock, its proof, and its end. An erasure is carried out
 //! from here, and nowhere else.
 
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, header};
 use protocol::conversation::Role;
 use protocol::ids::{AgentId, ConversationId, PrivacyRequestId, VisitorId};
 use protocol::personal::Personal;
@@ -19,6 +20,7 @@ use super::request::{Asked, Body, Id, bounded, name};
 use super::schema;
 use crate::auth::{Scope, normal_email};
 use crate::erasure::{self, Counts, EraseError};
+use crate::privacy::audit::{Act, Action, ObjectKind};
 use crate::privacy::request::{Refusal, RequestKind, RequestState};
 use crate::privacy::seal::Subject;
 use crate::store::{Change, Page, RequestRow, RequestWords};
@@ -82,6 +84,18 @@ impl From<Counts> for Found {
     fn from(Counts { persons, conversations, messages }: Counts) -> Self {
         Self { persons, conversations, messages }
     }
+}
+
+/// A certificate as `livehelp certificate verify` reads it.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ErasureCertificate {
+    /// What the erasure did; see docs/privacy.md.
+    #[schema(value_type = Object)]
+    certificate: (),
+    /// Ed25519: algorithm, key and value.
+    #[schema(value_type = Object)]
+    signature: (),
 }
 
 /// A person.
@@ -188,6 +202,10 @@ async fn show(access: &Access, row: RequestRow) -> Result<PrivacyRequest, Proble
     Ok(shape(row, Some(found), access.state.now()))
 }
 
+fn act(access: &Access, action: Action, id: PrivacyRequestId) -> Act {
+    access.act(action).on(ObjectKind::Request, *id.as_bytes())
+}
+
 async fn find(access: &Access, id: PrivacyRequestId) -> Result<RequestRow, Problem> {
     access.need(Role::Admin, Scope::PrivacyManage)?;
     let row = access.state.store.privacy_request(access.tenant, id).await?;
@@ -236,7 +254,7 @@ pub(crate) async fn create(
         let made = Made { privacy_request: id };
         let mut records = vec![Change::create(row)];
         records.extend(keep.map(|keep| keep.record(&made)).transpose()?);
-        state.carry_out(records).await?;
+        state.carry_out(act(&access, Action::RequestOpened, id), records).await?;
         Ok(made)
     };
     let shown =
@@ -318,17 +336,40 @@ pub(crate) async fn erase(access: Access, Id(id): Id<PrivacyRequestId>) -> Answe
         }
         may_follow(&row, RequestState::Working)?;
         keeps_an_admin(&access, &row).await?;
-        state.erasures.begin(row).await?
+        state.erasures.begin(row, act(&access, Action::RequestChanged, id)).await?
     };
     match state.erasures.carry_out(row).await {
         Ok(row) => Ok(Json(show(&access, row).await?)),
         // It goes on by itself: whoever asks sees it working.
         Err(EraseError::Store(error)) => Err(error.into()),
-        Err(EraseError::Keys(_) | EraseError::Conversation(_) | EraseError::StillThere(_)) => {
+        Err(
+            EraseError::Keys(_)
+            | EraseError::Conversation(_)
+            | EraseError::Certificate(_)
+            | EraseError::StillThere(_),
+        ) => {
             let words = "The erasure has begun and is not at its end. It goes on by itself.";
             Err(Problem::new(ProblemCode::StoreUnavailable, words))
         }
     }
+}
+
+/// GET /v1/privacy-requests/{privacy_request_id}/certificate
+#[utoipa::path(get, path = "/v1/privacy-requests/{privacy_request_id}/certificate",
+    tag = "privacy", operation_id = "get_erasure_certificate",
+    params(("privacy_request_id" = String, Path)),
+    responses((status = 200, body = ErasureCertificate), (status = 404)))]
+pub(crate) async fn certificate(
+    access: Access,
+    Id(id): Id<PrivacyRequestId>,
+) -> Result<Response, Problem> {
+    let row = find(&access, id).await?;
+    if row.certificate.is_empty() {
+        return Err(Problem::not_found("certificate"));
+    }
+    // As it was signed: nothing is added to it.
+    let kind = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, kind)], row.certificate).into_response())
 }
 
 /// When it came.
@@ -354,7 +395,9 @@ async fn become_state(
     let mut row = row.become_at(next, state.now());
     row.words = words;
     let columns = &["state", "words", "ended_at", "ends_at"];
-    state.carry_out(vec![Change::update(row.clone(), columns)]).await?;
+    let action = if next.is_open() { Action::RequestChanged } else { Action::RequestClosed };
+    let act = act(access, action, id);
+    state.carry_out(act, vec![Change::update(row.clone(), columns)]).await?;
     Ok(Json(show(access, row).await?))
 }
 

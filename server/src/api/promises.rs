@@ -20,6 +20,7 @@ use super::{
 };
 use crate::auth::{EMAIL_BYTES_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use crate::http::PROBLEM_CODES;
+use crate::privacy::audit::Action;
 use crate::privacy::redact::{PATTERN_BYTES_MAX, PATTERNS_MAX};
 
 /// What is read of a language's name.
@@ -262,7 +263,7 @@ fn bound_parameter(path: &str, parameter: &mut Value) {
         "after" if schema["type"].to_string().contains("integer") => {
             schema["maximum"] = json!(SEQ_MAX);
         }
-        "created_after" | "created_before" | "updated_after" => {
+        "from" | "to" | "created_after" | "created_before" | "updated_after" => {
             *schema = json!({ "anyOf": shapes::moment() });
         }
         "If-Match" => {
@@ -271,6 +272,11 @@ fn bound_parameter(path: &str, parameter: &mut Value) {
         }
         "cursor" if path == "/v1/conversations" => {
             schema["pattern"] = json!(shapes::CONVERSATIONS_CURSOR);
+        }
+        "cursor" if path == "/v1/audit" => schema["pattern"] = json!("^[1-9][0-9]{0,15}$"),
+        "actor" | "object" => schema["pattern"] = json!("^([a-z]{3}_)?[0-9a-f]{32}$"),
+        "action" => {
+            schema["enum"] = Action::ALL.iter().map(|action| json!(action.word())).collect();
         }
         "cursor" | "after" => schema["pattern"] = json!(cursor_pattern(path)),
         "state" => {

@@ -23,8 +23,8 @@ use super::promises::promise;
 use super::request::BODY_BYTES_MAX;
 use super::told::tell;
 use super::{
-    ApiState, agents, backups, canned_responses, clock, conversations, etag, invitations, keys,
-    messages, operator_keys, password_resets, privacy_requests, reference, sessions, sites,
+    ApiState, agents, audit, backups, canned_responses, clock, conversations, etag, invitations,
+    keys, messages, operator_keys, password_resets, privacy_requests, reference, sessions, sites,
     suppressions, tags, tenants, visitors, widget,
 };
 use crate::auth::SESSION_COOKIE;
@@ -125,8 +125,10 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(privacy_requests::refuse))
         .routes(routes!(privacy_requests::close))
         .routes(routes!(privacy_requests::erase))
+        .routes(routes!(privacy_requests::certificate))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
+        .routes(routes!(audit::list))
         .routes(routes!(widget::get))
         .route(widget::PATH, axum::routing::options(preflight))
 }
@@ -144,6 +146,7 @@ fn admin() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::reopen_site))
         .routes(routes!(operator_keys::list, operator_keys::create))
         .routes(routes!(operator_keys::delete))
+        .routes(routes!(audit::list_operator))
         .routes(routes!(clock::get))
         .routes(routes!(clock::confirm))
         .routes(routes!(clock::lower))

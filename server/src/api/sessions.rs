@@ -22,6 +22,7 @@ use super::request::{Body, Id, Secret};
 use super::schema;
 use crate::auth::{SECURE_SESSION_COOKIE, SESSION_COOKIE, email_spellings, issue, normal_email};
 use crate::metrics::SignIn;
+use crate::privacy::audit::{Act, Action, Actor, ActorKind, ChainId, ObjectKind};
 use crate::store::{AgentRow, Change, SessionRow};
 use crate::telemetry::writes_sign_in_addresses;
 
@@ -239,7 +240,7 @@ async fn begin_beside(
         let mut changes = proof.holds(state, &agent).await?;
         changes.extend(make_room(state, &agent).await?);
         changes.push(Change::create(session.clone()));
-        state.carry_out(changes).await?;
+        state.carry_out(act(state, &session, Action::SessionSignedIn), changes).await?;
     }
     tell_signed_in(anyone.address, &session);
     let email = normal_email(agent.email.expose())?;
@@ -319,8 +320,16 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What an agent does with a session of theirs.
+fn act(state: &ApiState, row: &SessionRow, action: Action) -> Act {
+    let actor = Actor::new(ActorKind::Agent, *row.agent.as_bytes());
+    let act = Act::new(ChainId::of(row.tenant), state.now(), actor, action);
+    act.on(ObjectKind::Session, *row.session.as_bytes())
+}
+
 async fn end(state: &ApiState, row: &SessionRow) -> Result<(), Problem> {
-    Ok(state.carry_out(vec![Change::remove(row.clone())]).await?)
+    let act = act(state, row, Action::SessionEnded);
+    Ok(state.carry_out(act, vec![Change::remove(row.clone())]).await?)
 }
 
 async fn shape(

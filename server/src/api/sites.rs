@@ -23,6 +23,7 @@ use crate::auth::Scope;
 use crate::hub::RefusedOrigin as Refused;
 use crate::keys::{notice_hash, random_bytes};
 use crate::origin::{is_web_address, parse_origin};
+use crate::privacy::audit::{Act, Action, Detail, ObjectKind};
 use crate::privacy::policy::{Plan, SiteTimeline, kept_for};
 use crate::privacy::redact::{BadPattern, Redactor};
 use crate::store::{Change, FieldRule, Notice, SiteRow, SiteSettings};
@@ -213,6 +214,16 @@ pub(crate) fn form_with_defaults(
     form
 }
 
+/// A plan in the audit: its place in the list of plans.
+pub(super) const fn plan_code(plan: Plan) -> i64 {
+    match plan {
+        Plan::Free => 1,
+        Plan::Team => 2,
+        Plan::Business => 3,
+        Plan::Enterprise => 4,
+    }
+}
+
 /// GET /v1/sites
 #[utoipa::path(get, path = "/v1/sites", tag = "sites", operation_id = "list_sites",
     params(PageQuery), responses((status = 200, body = Items<Site>)))]
@@ -234,18 +245,19 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let state = &access.state;
     access.need(Role::Admin, Scope::SitesWrite)?;
-    let new = async { new_site(state, access.tenant, &new.name, &new.origins, Plan::Free) };
+    let act = access.act(Action::SiteCreated);
+    let new = async { new_site(state, (access.tenant, act), &new.name, &new.origins, Plan::Free) };
     once.once(state, access.tenant, &access.owner(), &bytes, new).await
 }
 
 /// A site with the settings that a new one has.
 pub(crate) fn new_site(
     state: &ApiState,
-    tenant: TenantId,
+    (tenant, act): (TenantId, Act),
     site_name: &str,
     origins: &[String],
     plan: Plan,
-) -> Result<(Vec<Change>, Site), Problem> {
+) -> Result<(Act, Vec<Change>, Site), Problem> {
     let now = state.now();
     let settings = SiteSettings {
         origins: check_origins(origins)?,
@@ -261,7 +273,8 @@ pub(crate) fn new_site(
         settings,
         created_at: now,
     };
-    Ok((vec![Change::create(row.clone())], Site::of(state, row)))
+    let act = act.on(ObjectKind::Site, *row.site.as_bytes()).with(Detail::NewPlan, plan_code(plan));
+    Ok((act, vec![Change::create(row.clone())], Site::of(state, row)))
 }
 
 /// GET /v1/sites/{site_id}
@@ -301,7 +314,8 @@ pub(crate) async fn update(
         }
     }
     apply(change, &mut row)?;
-    state.carry_out(vec![row.clone().change()]).await?;
+    let act = access.act(Action::SiteSettingsChanged).on(ObjectKind::Site, *site.as_bytes());
+    state.carry_out(act, vec![row.clone().change()]).await?;
     Ok(Json(Site::of(state, row)))
 }
 

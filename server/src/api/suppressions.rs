@@ -21,6 +21,7 @@ use super::request::{Asked, Body, bounded};
 use super::{ApiState, schema};
 use crate::auth::{Scope, normal_email};
 use crate::metrics::Suppressed;
+use crate::privacy::audit::{Act, Action, ObjectKind};
 use crate::privacy::suppression::{Identifier, IdentifierKind, SuppressionBasis};
 use crate::store::{Change, InvitationRow, StoreError, SuppressionRow};
 
@@ -137,14 +138,15 @@ pub(crate) async fn create(
     let make = || async {
         let identifier = identifier(new.kind.0, &new.identifier)?;
         if let Some(there) = state.store.suppression(tenant, &identifier).await? {
-            return Ok((Vec::new(), Suppression::from(there)));
+            let act = act(&access, Action::SuppressionAdded, there.suppression);
+            return Ok((act, Vec::new(), Suppression::from(there)));
         }
         let id = SuppressionId::from_uuid(state.new_uuid());
         let row = SuppressionRow::new(id, tenant, &identifier, new.basis.0, None, state.now());
         // Their links answer as any link that was withdrawn.
         let mut changes = invitations_of(state, tenant, &identifier).await?;
         changes.push(Change::create(row.clone()));
-        Ok((changes, Suppression::from(row)))
+        Ok((act(&access, Action::SuppressionAdded, id), changes, Suppression::from(row)))
     };
     let owner = access.owner();
     match once.once(state, tenant, &owner, &bytes, make()).await {
@@ -174,9 +176,13 @@ pub(crate) async fn lift(
     let _id_lock = state.changes.of(tenant.as_bytes()).await;
     let row = state.store.suppression(tenant, &identifier).await?;
     let row = row.ok_or_else(|| Problem::not_found("suppression"))?;
-    // Here the audit entry belongs, in the same batch: who lifted which entry, by which proof.
-    state.carry_out(vec![Change::remove(row)]).await?;
+    let act = act(&access, Action::SuppressionRemoved, row.suppression);
+    state.carry_out(act, vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn act(access: &Access, action: Action, id: SuppressionId) -> Act {
+    access.act(action).on(ObjectKind::Suppression, *id.as_bytes())
 }
 
 /// Refuses whoever this Organization may not take in again; counted.

@@ -15,6 +15,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::{Body, Id, name};
 use super::schema;
 use crate::auth::Scope;
+use crate::privacy::audit::{Action, ObjectKind};
 use crate::store::{Change, TagRow};
 
 pub(super) const NAME_CHARS_MAX: usize = 50;
@@ -84,7 +85,8 @@ pub(crate) async fn create(
         let tag = TagId::from_uuid(state.new_uuid());
         let row = TagRow { tag, tenant: access.tenant, name };
         is_free(&rows, &row)?;
-        Ok((vec![Change::create(row.clone())], Tag::from(row)))
+        let act = access.act(Action::TagCreated).on(ObjectKind::Tag, *tag.as_bytes());
+        Ok((act, vec![Change::create(row.clone())], Tag::from(row)))
     };
     once.once(state, access.tenant, &access.owner(), &bytes, create).await
 }
@@ -121,7 +123,8 @@ pub(crate) async fn update(
     let row = TagRow { name: name("name", &text, NAME_CHARS_MAX)?, ..known.clone() };
     is_free(&rows, &row)?;
     if row != *known {
-        state.carry_out(vec![Change::update(row.clone(), &["name"])]).await?;
+        let act = access.act(Action::TagChanged).on(ObjectKind::Tag, *tag.as_bytes());
+        state.carry_out(act, vec![Change::update(row.clone(), &["name"])]).await?;
         state.live.label_changed(access.tenant, tag, false).await?;
     }
     Ok(Json(Tag::from(row)))
@@ -148,6 +151,7 @@ pub(crate) async fn delete(access: Access, Id(tag): Id<TagId>) -> Result<StatusC
     // Off every conversation first: whoever asks again after a failure finds the label, and goes
     // on.
     state.live.label_changed(access.tenant, tag, true).await?;
-    state.carry_out(vec![Change::remove(row)]).await?;
+    let act = access.act(Action::TagDeleted).on(ObjectKind::Tag, *tag.as_bytes());
+    state.carry_out(act, vec![Change::remove(row)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,9 +14,10 @@ use super::json::{Answer, Json};
 use super::page::{Items, PageQuery};
 use super::problem::{Problem, ProblemCode};
 use super::request::{Asked, Body, Id, name};
-use super::sites::{PlanName, Site, kept_masks, new_site};
+use super::sites::{PlanName, Site, kept_masks, new_site, plan_code};
 use super::{ApiState, schema};
 use crate::auth::{Scope, normal_email};
+use crate::privacy::audit::{Action, Detail, ObjectKind};
 use crate::privacy::policy::{Plan, SiteEvent};
 use crate::store::{Change, TenantRow};
 
@@ -111,7 +112,9 @@ pub(crate) async fn create(
             privacy_contact: contact(&new.privacy_contact)?,
             created_at: state.now(),
         };
-        Ok((vec![Change::create(row.clone())], Tenant::from(row)))
+        let act = access.act(Action::TenantCreated);
+        let act = act.on(ObjectKind::Tenant, *row.tenant.as_bytes());
+        Ok((act, vec![Change::create(row.clone())], Tenant::from(row)))
     };
     once.once(state, NO_TENANT, &access.key.to_string(), &bytes, create).await
 }
@@ -155,7 +158,8 @@ pub(crate) async fn create_tenant_site(
     let state = &access.state;
     access.need(Scope::SitesWrite)?;
     find(state, tenant).await?;
-    let new = async { new_site(state, tenant, &new.name, &new.origins, new.plan) };
+    let act = access.act_on(tenant, Action::SiteCreated);
+    let new = async { new_site(state, (tenant, act), &new.name, &new.origins, new.plan) };
     once.once(state, tenant, &access.key.to_string(), &bytes, new).await
 }
 
@@ -173,7 +177,8 @@ pub(crate) async fn create_invitation(
     let state = &access.state;
     access.need(Scope::TenantsWrite)?;
     find(state, tenant).await?;
-    let create = invite(state, tenant, new);
+    let act = access.act_on(tenant, Action::InvitationCreated);
+    let create = invite(state, tenant, act, new);
     once.once(state, tenant, &access.key.to_string(), &bytes, create).await
 }
 
@@ -230,18 +235,26 @@ async fn push(
     let _id_lock = state.changes.of(row.tenant.as_bytes()).await;
     let mut row = find().await?;
     let now = state.now();
-    let changes = match &event {
+    let was = row.timeline.plan(now);
+    let (changes, action) = match &event {
         SiteEvent::Plan { plan } => {
             let awaits = row.timeline.trial(now).is_some() || row.timeline.downgrade(now).is_some();
-            awaits || row.timeline.plan(now) != *plan
+            (awaits || was != *plan, Action::SitePlanChanged)
         }
-        SiteEvent::Closed => row.timeline.closed_at(now).is_none(),
-        SiteEvent::Reopened => row.timeline.closed_at(now).is_some(),
-        _ => true,
+        SiteEvent::Closed => (row.timeline.closed_at(now).is_none(), Action::SiteClosed),
+        SiteEvent::Reopened => (row.timeline.closed_at(now).is_some(), Action::SiteReopened),
+        _ => (true, Action::SiteSettingsChanged),
     };
     if changes {
+        let act = access.act_on(row.tenant, action).on(ObjectKind::Site, *site.as_bytes());
+        let act = match &event {
+            SiteEvent::Plan { plan } => {
+                act.with(Detail::OldPlan, plan_code(was)).with(Detail::NewPlan, plan_code(*plan))
+            }
+            _ => act,
+        };
         row.timeline.push(now, event);
-        state.carry_out(vec![row.clone().change()]).await?;
+        state.carry_out(act, vec![row.clone().change()]).await?;
         tracing::info!(site_id = %row.site, tenant_id = %row.tenant, "the operator changed a site's plan or state");
     }
     Ok(Json(Site::of(state, row)))

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a resource is.
-pub(super) const RESOURCES: [(&str, &str); 16] = [
+pub(super) const RESOURCES: [(&str, &str); 17] = [
     (
         "conversations",
         "What visitors and agents say to each other, where it stands, and who has it.",
@@ -26,6 +26,7 @@ pub(super) const RESOURCES: [(&str, &str); 16] = [
     ("tenants", "Organizations: the companies that run chat."),
     ("operator-keys", "Keys of the operator's programs, for this listener."),
     ("backups", "Copies of data and keys, made while the server runs."),
+    ("audit", "Who did what, when and why: ids and numbers in a chain that shows any change."),
     ("clock", "The server's clock, by which data is destroyed when its time is over."),
 ];
 
@@ -163,6 +164,10 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
             "Erase a person",
             "For a verified request of the kind `erase`. What has begun runs to its end; nothing of it can be taken back.",
         ),
+        "get_erasure_certificate" => (
+            "Get an erasure's certificate",
+            "Signed, and as it was signed; `livehelp certificate verify` judges it without a server.",
+        ),
         "list_suppressions" => (
             "List suppressions",
             "Their kinds and dates, oldest first. What is suppressed is not kept, and cannot be shown.",
@@ -223,6 +228,14 @@ fn words(operation: &str) -> Option<(&'static str, String)> {
         "delete_operator_key" => {
             ("Delete an operator key", "One key that manages operator keys is kept.")
         }
+        "list_audit" => (
+            "List the audit",
+            "The Organization's own chain, newest first. A page may be short though there is more: a filter looks through 5,000 entries at a time.",
+        ),
+        "list_operator_audit" => (
+            "List the operator's audit",
+            "What was done on this listener, newest first. What concerns an Organization's things stands in that one's.",
+        ),
         "get_clock" => ("Get the clock", "What it says, and whether data is destroyed by it."),
         "create_backup" => (
             "Begin a backup",

@@ -54,6 +54,8 @@ scopes! {
     SuppressionsRead "suppressions:read",
     /// Suppress an identifier, and lift that for whoever shows it.
     SuppressionsWrite "suppressions:write",
+    /// Read the audit: an Organization's own, or the operator's.
+    AuditRead "audit:read",
     /// The operator reads Organizations.
     TenantsRead "tenants:read",
     /// The operator creates Organizations and invites their first admins.
@@ -82,6 +84,7 @@ impl Scope {
         Self::PrivacyManage,
         Self::SuppressionsRead,
         Self::SuppressionsWrite,
+        Self::AuditRead,
     ];
 
     /// Rights that an operator's key can have.
@@ -93,6 +96,7 @@ impl Scope {
         Self::ClockConfirm,
         Self::OperatorKeysManage,
         Self::BackupsCreate,
+        Self::AuditRead,
     ];
 
     /// Whether a key's list names it.

@@ -60,7 +60,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let form = output::for_people(matches);
     match SignedCertificate::parse(&text) {
         Ok(signed) => {
-            let worth = signed.worth(expected.as_ref(), &keys::verify);
+            let worth = signed.worth(expected.as_ref(), &keys::is_signed);
             match form {
                 Form::Table => print(&words(&signed, worth))?,
                 Form::Json => print(&format!(

@@ -156,6 +156,18 @@ pub(super) fn derive_transit(root: &Secret, day: Day) -> ValueKey {
     ValueKey::new(&key)
 }
 
+/// The seed of the key that signs the audit's heads.
+pub(super) fn derive_signing(root: &Secret) -> Secret {
+    let mut seed = Secret::default();
+    #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 x 32")]
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"livehelp audit 1")
+        .extract(root.as_slice())
+        .expand(&[b"ed25519 seed"], ValueKeyLen)
+        .and_then(|okm| okm.fill(seed.as_mut_slice()))
+        .expect("a seed of 32 bytes can be derived");
+    seed
+}
+
 /// HMAC under a key of the tenant's; the field's name is part of it, its length before it.
 pub(super) fn find_hash(root: &Secret, tenant: TenantId, field: &str, value: &str) -> [u8; 32] {
     let root = hmac::Key::new(hmac::HMAC_SHA256, root.as_slice());

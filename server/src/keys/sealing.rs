@@ -94,6 +94,10 @@ impl Sealer for KeyStore {
         Ok(cipher::find_hash(&self.find_root, tenant, field, value))
     }
 
+    fn sum(&self, bytes: &[u8]) -> [u8; 32] {
+        cipher::sha256(bytes)
+    }
+
     fn destroy_buckets(&self, buckets: &[Bucket]) -> Result<(), SealError> {
         let mut held = self.file.lock();
         let outcome = held.file.destroy_buckets(buckets);

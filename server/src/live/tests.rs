@@ -202,8 +202,14 @@ impl World {
             devices: Devices::new(keys.clone()),
         };
         let live = Arc::new(LiveHub(hub.clone()));
-        let erasures =
-            Arc::new(Erasures::new(store.clone(), keys.clone(), hub.clone(), clock.clone()));
+        let erasures = Arc::new(Erasures::new(
+            store.clone(),
+            keys.clone(),
+            hub.clone(),
+            clock.clone(),
+            metrics.clone(),
+            Arc::new(keys.signer()),
+        ));
         let state = ApiState::new(
             store.clone(),
             live,
@@ -1211,3 +1217,5 @@ async fn every_act_of_the_contract_that_changes_a_conversation_raises_its_versio
     let listed = LEAVE.iter().flat_map(|(_, acts)| strings(acts));
     assert_eq!(left, listed.collect::<BTreeSet<_>>(), "each stands in one of the lists");
 }
+
+mod audit;

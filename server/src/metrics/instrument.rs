@@ -205,12 +205,12 @@ impl Unit for Long {
     ];
 }
 
-/// Answers to requests, of which there is one family for each route: fewer bounds than for
+/// Answers to requests, of which there is one family for each route: a third of the bounds of
 /// [`Seconds`].
 #[derive(Debug)]
 pub(super) struct Answers;
 impl Unit for Answers {
-    const BUCKETS: &'static [f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+    const BUCKETS: &'static [f64] = &[0.005, 0.025, 0.1, 0.5, 2.5];
 }
 
 /// Sizes of texts.

@@ -15,7 +15,7 @@ use self::calendar::{first_midnight_from, next_day};
 use self::terms::RuleId;
 use self::timeline::Stretch;
 
-pub use self::terms::{Line, Period, Terms};
+pub use self::terms::{Line, Period, SOURCE, Terms};
 pub use self::timeline::{SiteEvent, SiteTimeline};
 
 mod calendar;
@@ -26,6 +26,11 @@ mod timeline;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PolicyVersion(pub u16);
+
+impl PolicyVersion {
+    /// The one that the program brings: it is in force where no other was announced.
+    pub const CURRENT: Self = Self(1);
+}
 
 /// Twelve bits of purposes and four of legal bases; a record has at least one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -96,6 +96,9 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// If the key store failed.
     fn find_hash(&self, tenant: TenantId, field: &str, value: &str) -> Result<[u8; 32], SealError>;
 
+    /// SHA-256, for what is chained and not kept secret.
+    fn sum(&self, bytes: &[u8]) -> [u8; 32];
+
     /// Destroys the first lock of these buckets, for good, and syncs.
     ///
     /// # Errors

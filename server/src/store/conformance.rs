@@ -5,6 +5,7 @@
 //! (files, locks, full disks).
 
 mod accounts;
+mod audit;
 mod ends;
 mod lists;
 mod pages;
@@ -307,6 +308,9 @@ pub(crate) async fn all(store: &dyn Store, sealer: &dyn Sealer) {
     ends::the_feed_has_what_changed_in_its_order(store).await;
     ends::the_mark_goes_back_only_by_an_operators_word(store).await;
     written::a_batch_answers_for_each_of_its_writes(store).await;
+    audit::an_act_and_its_entry_stand_together_or_not_at_all(store, sealer).await;
+    audit::a_chain_has_no_gaps_however_many_write_at_once(store, sealer).await;
+    audit::the_operators_word_on_the_clock_stands_in_their_chain(store, sealer).await;
 }
 
 /// Steps of a pattern without a pattern.

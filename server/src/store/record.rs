@@ -11,6 +11,7 @@
 use protocol::retention::RetentionClass;
 
 pub(crate) mod accounts;
+mod audit;
 mod canned;
 mod requests;
 mod change;
@@ -20,6 +21,7 @@ pub(in crate::store) mod statement;
 mod suppression;
 mod value;
 
+pub(in crate::store) use self::audit::newest_below;
 pub use self::canned::{CannedResponseRow, CannedWords};
 pub use self::change::{Change, News, Select};
 pub(in crate::store) use self::change::{Equal, Order, is};
@@ -373,6 +375,7 @@ pub const DECLARED: &[Declared] = &[
     Declared::of::<SuppressionRow>(),
     Declared::of::<super::feed::FeedReaderRow>(),
     Declared::of::<accounts::ClockNote>(),
+    Declared::of::<crate::privacy::audit::Entry>(),
     Declared::of::<super::VisitorRow>(),
     Declared::of::<super::ConversationRow>(),
     Declared::of::<super::DraftRow>(),

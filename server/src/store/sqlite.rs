@@ -6,6 +6,7 @@
 //! used by hub, api and auth through the trait `Store`.
 
 mod memtable;
+pub mod audit;
 mod beside;
 mod checkpointer;
 mod cleanup;

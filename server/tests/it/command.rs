@@ -60,6 +60,10 @@ impl Serving {
         Self { process, _log: log }
     }
 
+    pub fn stop(&mut self, signal: Signal) -> Option<i32> {
+        self.process.stop(signal).unwrap().code()
+    }
+
     pub fn address(&self, listener: &str) -> &str {
         self.process.ready.said[listener].as_str().unwrap().trim_start_matches("http://")
     }

@@ -38,6 +38,7 @@ mod folders;
 mod strangers;
 mod operations;
 mod accounts;
+mod audit;
 mod backup;
 mod guide;
 mod fronts;

@@ -19,7 +19,7 @@ const ROWS: [&[&str]; 11] = [
     &["http"],
     &["hub"],
     // `auth` is its types; what signs people in (`auth/`) asks the store.
-    &["auth/", "sweep", "erasure", "backup"],
+    &["auth/", "sweep", "erasure", "backup", "audit"],
     &["bus", "store", "keys", "traces", "systemd"],
     &["room", "sequencer", "routing", "privacy", "auth"],
     &[

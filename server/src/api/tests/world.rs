@@ -352,8 +352,14 @@ impl World {
             asked: Mutex::default(),
             refused: Mutex::default(),
         });
-        let erasures =
-            Arc::new(Erasures::new(store.clone(), keys.clone(), live.clone(), clock.clone()));
+        let erasures = Arc::new(Erasures::new(
+            store.clone(),
+            keys.clone(),
+            live.clone(),
+            clock.clone(),
+            Metrics::new(),
+            Arc::new(keys.signer()),
+        ));
         let state = ApiState::new(
             store.clone(),
             live.clone(),

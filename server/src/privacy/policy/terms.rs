@@ -12,7 +12,7 @@ use super::calendar::{add_months, next_day};
 use super::{Plan, PolicyVersion};
 
 /// The policy that is in force as long as no other was announced.
-pub(super) const SOURCE: &str = include_str!("source.toml");
+pub const SOURCE: &str = include_str!("source.toml");
 
 /// Longest period of either unit: a hundred years are beyond every promise.
 const DAYS_MAX: u16 = 36_525;

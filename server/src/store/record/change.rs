@@ -3,6 +3,7 @@
 use protocol::ids::TenantId;
 
 use super::{Entity, Field, Table, Value};
+use crate::privacy::audit::{Act, Entry};
 
 /// A column and what stands in it.
 pub(in crate::store) type Equal = (&'static str, Value);
@@ -34,6 +35,8 @@ pub enum Change {
         /// Refused as not found where there is none.
         must_exist: bool,
     },
+    /// Somebody did something: the next entry of its chain.
+    Audit(Box<Act>),
 }
 
 /// A record changed: whoever holds a copy of it looks at it again, on this node or on another,
@@ -54,7 +57,13 @@ impl Change {
             | Self::Put { table, .. }
             | Self::Update { table, .. }
             | Self::Delete { table, .. } => table,
+            Self::Audit(_) => Entry::TABLE,
         }
+    }
+
+    /// What an entry is made of, together with what was done.
+    pub fn audit(act: Act) -> Self {
+        Self::Audit(Box::new(act))
     }
 
     /// A new row.

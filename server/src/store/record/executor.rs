@@ -13,9 +13,13 @@ pub(in crate::store) use self::sealing::lock_needed;
 #[cfg(test)]
 pub(in crate::store) use self::sealing::lock_of;
 use self::sealing::{bound, hash, hashes, looked_for, open, prepared};
-use super::change::{Equal, News, Order, Select};
+use super::audit::newest_below;
+use super::change::{Equal, News, Order, Select, is};
 use super::statement::{Dialect, Range, Statement};
-use super::{Change, Column, DECLARED, Ends, Holds, Role, Row, Table, Value, statement};
+use super::{
+    Change, Column, DECLARED, Ends, Entity as _, Holds, Role, Row, Table, Value, audit, statement,
+};
+use crate::privacy::audit::{Act, Entry};
 use crate::privacy::seal::{Bucket, SealError, Sealer};
 use crate::store::{StoreError, Wrote, sealed};
 
@@ -174,8 +178,26 @@ pub(in crate::store) fn change<D: Writes + ?Sized>(
                 _ => note(database, table, &of)?,
             }
         }
+        Change::Audit(act) => {
+            let entry = next_entry(database, *act)?;
+            return self::change(database, Change::create(entry));
+        }
     }
     Ok(Wrote::Done)
+}
+
+/// The next entry of the act's chain. Whoever writes is the only one who does: what is last in the
+/// transaction is last.
+fn next_entry<D: Writes + ?Sized>(database: &D, act: Act) -> Result<Entry, D::Fault> {
+    let table = Entry::TABLE;
+    let of = [is("tenant", act.chain)];
+    let range = Range { order: newest_below(i64::MAX), limit: Some(1), ..Range::default() };
+    let last = statement::select(table, &audit::LAST, &of, &range, D::DIALECT);
+    let last = match database.query(&last)?.pop() {
+        None => (0, [0; 32]),
+        Some(values) => audit::last(values).ok_or_else(|| D::damaged(table.name))?,
+    };
+    Ok(act.after(last, |bytes| database.sealer().sum(bytes)))
 }
 
 /// Has a change noted, where its table's are and one row is meant.
@@ -211,6 +233,7 @@ pub fn news(change: &Change) -> Option<News> {
             &made
         }
         Change::Update { of, .. } | Change::Delete { of, .. } => of,
+        Change::Audit(_) => return None,
     };
     let Noted { object, .. } = noted(table, row)?;
     Some(News { tenant: tenant_of(table, row), kind: table.feed?, object })

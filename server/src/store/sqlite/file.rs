@@ -28,7 +28,7 @@ pub use crate::folder::FolderLock;
 /// Marks the file as ours: "lvhp".
 const APPLICATION_ID: u32 = 0x6c76_6870;
 /// Each brings the file one version further; none is ever changed.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_notice.sql"),
     include_str!("../migrations/0003_answers_and_clock.sql"),
@@ -41,8 +41,9 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("../migrations/0010_changes.sql"),
     include_str!("../migrations/0011_canned_responses.sql"),
     include_str!("../migrations/0012_feed.sql"),
-    include_str!("../migrations/0015_suppressions.sql"),
-    include_str!("../migrations/0016_privacy_requests.sql"),
+    include_str!("../migrations/0013_audit.sql"),
+    include_str!("../migrations/0014_suppressions.sql"),
+    include_str!("../migrations/0015_privacy_requests.sql"),
 ];
 
 /// Bytes kept so that clean-up can work on a full disk.

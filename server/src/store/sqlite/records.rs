@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::feed::Changed;
 use super::read::Reader;
 use super::transaction::Transaction;
+use crate::privacy::audit::{Act, Action, Actor, ActorKind, ChainId, Detail};
 use crate::privacy::seal::{Bucket, Sealer, Subject};
 use crate::privacy::sweep::{may_confirm, may_lower};
 use crate::store::record::accounts::ClockNote;
@@ -187,6 +188,13 @@ impl Transaction<'_> {
         let code = 1 + u16::from(act.lower);
         let note = ClockNote { at: act.wall, key: act.key, act: code, mark_before: mark };
         self.change(Change::create(note))?;
+        let action = if act.lower { Action::ClockLowered } else { Action::ClockConfirmed };
+        let actor = Actor::new(ActorKind::Operator, *act.key.as_bytes());
+        let moment = |at: UnixMillis| i64::try_from(at.0).unwrap_or(i64::MAX);
+        let audited = Act::new(ChainId::OPERATOR, act.wall, actor, action)
+            .with(Detail::OldMark, moment(mark))
+            .with(Detail::NewMark, moment(if act.lower { act.wall } else { mark }));
+        self.change(Change::audit(audited))?;
         Ok(true)
     }
 }

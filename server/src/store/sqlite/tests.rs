@@ -718,6 +718,10 @@ impl Sealer for OneFails {
         self.keys.find_hash(tenant, field, value)
     }
 
+    fn sum(&self, bytes: &[u8]) -> [u8; 32] {
+        self.keys.sum(bytes)
+    }
+
     fn destroy_buckets(&self, buckets: &[Bucket]) -> Result<(), SealError> {
         self.keys.destroy_buckets(buckets)
     }
