@@ -405,9 +405,10 @@ fn may_follow(row: &RequestRow, next: RequestState) -> Result<(), Problem> {
     if row.state.may_become(next) {
         return Ok(());
     }
-    let words = match row.state {
-        RequestState::Received => "It has to be verified first: POST …/verify.".to_owned(),
-        state => format!("This request is `{}`.", state.word()),
+    let words = if row.state == RequestState::Received {
+        "It has to be verified first: POST …/verify.".to_owned()
+    } else {
+        format!("This request is `{}`.", row.state.word())
     };
     Err(Problem::new(ProblemCode::Conflict, words))
 }

@@ -236,22 +236,21 @@ async fn push(
     let mut row = find().await?;
     let now = state.now();
     let was = row.timeline.plan(now);
-    let (changes, action) = match &event {
-        SiteEvent::Plan { plan } => {
-            let awaits = row.timeline.trial(now).is_some() || row.timeline.downgrade(now).is_some();
-            (awaits || was != *plan, Action::SitePlanChanged)
-        }
-        SiteEvent::Closed => (row.timeline.closed_at(now).is_none(), Action::SiteClosed),
-        SiteEvent::Reopened => (row.timeline.closed_at(now).is_some(), Action::SiteReopened),
-        _ => (true, Action::SiteSettingsChanged),
+    let is_closed = row.timeline.closed_at(now).is_some();
+    let (changes, action) = if let SiteEvent::Plan { plan } = &event {
+        let awaits = row.timeline.trial(now).is_some() || row.timeline.downgrade(now).is_some();
+        (awaits || was != *plan, Action::SitePlanChanged)
+    } else if event == SiteEvent::Closed {
+        (!is_closed, Action::SiteClosed)
+    } else {
+        (is_closed, Action::SiteReopened)
     };
     if changes {
         let act = access.act_on(row.tenant, action).on(ObjectKind::Site, *site.as_bytes());
-        let act = match &event {
-            SiteEvent::Plan { plan } => {
-                act.with(Detail::OldPlan, plan_code(was)).with(Detail::NewPlan, plan_code(*plan))
-            }
-            _ => act,
+        let act = if let SiteEvent::Plan { plan } = &event {
+            act.with(Detail::OldPlan, plan_code(was)).with(Detail::NewPlan, plan_code(*plan))
+        } else {
+            act
         };
         row.timeline.push(now, event);
         state.carry_out(act, vec![row.clone().change()]).await?;

@@ -166,23 +166,28 @@ fn key_row(tenant: Option<TenantId>, key: KeyId, secret: SecretHash) -> KeyRow {
     KeyRow { key, tenant, name: "a program".to_owned(), scopes, secret, created_at: NOW }
 }
 
+/// Where a world is kept.
+fn kept(kind: Kind, clock: &Arc<ManualClock>) -> (Arc<dyn Store>, Arc<KeyStore>, Option<TempDir>) {
+    match kind {
+        Kind::Sqlite => {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
+            (store, keys, Some(folder))
+        }
+        Kind::Memory => {
+            let keys = Arc::new(KeyStore::in_memory().unwrap());
+            let config = MemoryConfig::default();
+            let store = MemoryStore::new(keys.clone(), &config, clock.clone());
+            (Arc::new(store), keys, None)
+        }
+    }
+}
+
 impl World {
     async fn new(kind: Kind) -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
         let house: Arc<dyn Clock> = clock.clone();
-        let (store, keys, folder): (Arc<dyn Store>, _, _) = match kind {
-            Kind::Sqlite => {
-                let folder = tempfile::tempdir().unwrap();
-                let (store, keys) = SqliteStore::open_for_test_at(folder.path(), clock.clone());
-                (store, keys, Some(folder))
-            }
-            Kind::Memory => {
-                let keys = Arc::new(KeyStore::in_memory().unwrap());
-                let config = MemoryConfig::default();
-                let store = MemoryStore::new(keys.clone(), &config, clock.clone());
-                (Arc::new(store), keys, None)
-            }
-        };
+        let (store, keys, folder) = kept(kind, &clock);
         let metrics = Metrics::new();
         let config = HubConfig {
             routing: RoutingConfig::default(),

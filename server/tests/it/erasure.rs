@@ -102,18 +102,7 @@ async fn whoever_is_erased_by_address_is_gone_from_every_door_and_file() {
     assert!(gone.contains(&story.open) && gone.contains(&story.closed));
     assert_eq!(visitor.closed().await, CloseCode::NotAuthenticated.code());
     nothing_is_read(&server, &story.token, &[story.open, story.closed]).await;
-    // What is handed to whoever asked for it holds without a server.
-    let id = done["privacy_request_id"].as_str().unwrap();
-    let path = format!("/v1/privacy-requests/{id}/certificate");
-    let (status, certificate) = ask(&server, "GET", &path, &Value::Null).await;
-    assert_eq!(status, 200, "{certificate}");
-    assert_eq!(certificate["certificate"]["stores"][1]["destroyed"], 2);
-    let file = server.folder.path().join("certificate.json");
-    std::fs::write(&file, certificate.to_string()).unwrap();
-    assert_eq!(verdict(&file), 0);
-    let forged = certificate.to_string().replacen("\"destroyed\":2", "\"destroyed\":1", 1);
-    std::fs::write(&file, forged.replacen("\"found\":2", "\"found\":1", 1)).unwrap();
-    assert_eq!(verdict(&file), 1);
+    a_certificate_holds_without_a_server(&server, &done).await;
     // Nobody takes them in again by that address.
     let invite = json!({ "email": EMAIL, "role": "agent" });
     let (status, refused) = ask(&server, "POST", "/v1/invitations", &invite).await;
@@ -144,6 +133,21 @@ fn verdict(file: &std::path::Path) -> i32 {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_livehelp"));
     let output = command.args(["certificate", "verify"]).arg(file).output().unwrap();
     output.status.code().unwrap()
+}
+
+/// What is handed to whoever asked for it.
+async fn a_certificate_holds_without_a_server(server: &TestServer, done: &Value) {
+    let id = done["privacy_request_id"].as_str().unwrap();
+    let path = format!("/v1/privacy-requests/{id}/certificate");
+    let (status, certificate) = ask(server, "GET", &path, &Value::Null).await;
+    assert_eq!(status, 200, "{certificate}");
+    assert_eq!(certificate["certificate"]["stores"][1]["destroyed"], 2);
+    let file = server.folder.path().join("certificate.json");
+    std::fs::write(&file, certificate.to_string()).unwrap();
+    assert_eq!(verdict(&file), 0);
+    let forged = certificate.to_string().replacen("\"destroyed\":2", "\"destroyed\":1", 1);
+    std::fs::write(&file, forged.replacen("\"found\":2", "\"found\":1", 1)).unwrap();
+    assert_eq!(verdict(&file), 1);
 }
 
 /// By no way that leads to conversations or people.
@@ -256,7 +260,7 @@ async fn who_asks_wrongly_is_told_what_was_wrong() {
 async fn an_erasure_while_they_write_leaves_nothing_behind() {
     let server = Arc::new(start().await);
     let (mut other, conversation) = bystander(&server).await;
-    let writing = tokio::spawn(async move {
+    let writing = livehelp::tasks::spawn("writing", async move {
         for _ in 0..200 {
             let text = SAID;
             let frame = protocol::frame::ClientFrame::Send {

@@ -270,12 +270,11 @@ impl Stretch {
 fn policies(events: &[(UnixMillis, SiteEvent)]) -> Vec<(Day, Terms)> {
     let mut all = vec![(Day(0), *Terms::source())];
     for (_, event) in events {
-        match event {
-            SiteEvent::Policy { from, terms } => all.push((*from, **terms)),
-            SiteEvent::PolicyWithdrawn { version } => {
-                all.retain(|(_, terms)| terms.version != *version);
-            }
-            _ => {}
+        if let SiteEvent::Policy { from, terms } = event {
+            all.push((*from, **terms));
+        }
+        if let SiteEvent::PolicyWithdrawn { version } = event {
+            all.retain(|(_, terms)| terms.version != *version);
         }
     }
     all.sort_by_key(|(from, _)| *from);
@@ -284,7 +283,10 @@ fn policies(events: &[(UnixMillis, SiteEvent)]) -> Vec<(Day, Terms)> {
 
 fn terms_on(policies: &[(Day, Terms)], day: Day) -> &Terms {
     let found = policies.iter().rev().find(|(from, _)| *from <= day);
-    found.map_or_else(|| Terms::source(), |(_, terms)| terms)
+    match found {
+        Some((_, terms)) => terms,
+        None => Terms::source(),
+    }
 }
 
 /// The day on which the site of a trial is closed that nobody converted (RET-11).
@@ -311,9 +313,8 @@ impl<'a> State<'a> {
         now: UnixMillis,
     ) -> Self {
         // What was there before its first plan was there under it.
-        let first = events.iter().find_map(|(_, event)| match event {
-            SiteEvent::Plan { plan } => Some(*plan),
-            _ => None,
+        let first = events.iter().find_map(|(_, event)| {
+            if let SiteEvent::Plan { plan } = event { Some(*plan) } else { None }
         });
         let mut state = Self {
             policies,
