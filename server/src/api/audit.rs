@@ -97,7 +97,10 @@ struct Filter {
 impl Filter {
     fn of(query: &AuditQuery) -> Result<Self, Problem> {
         let action = query.action.as_deref().map(|word| {
-            Action::code_of(word).ok_or_else(|| wrong("action", "There is no such action."))
+            let known = Action::ALL.iter().find(|action| action.word() == word);
+            known
+                .map(|action| action.code())
+                .ok_or_else(|| wrong("action", "There is no such action."))
         });
         Ok(Self {
             from: query.from.map(|at| at.0),
@@ -198,9 +201,9 @@ async fn page(
     let filter = Filter::of(query)?;
     let limit = usize::from(shown(query.limit)?);
     let below = query.cursor.as_deref().map(|cursor| {
-        cursor
-            .parse::<u64>()
-            .map_err(|_| wrong("cursor", "`cursor` is the `next_cursor` of the page before."))
+        // As it was written, and no other spelling of a number.
+        let seq = cursor.parse::<u64>().ok().filter(|seq| *seq > 0 && seq.to_string() == cursor);
+        seq.ok_or_else(|| wrong("cursor", "`cursor` is the `next_cursor` of the page before."))
     });
     let mut below = below.transpose()?;
     let (mut items, mut looked_at) = (Vec::new(), 0);

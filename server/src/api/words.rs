@@ -397,7 +397,7 @@ fn text(field: &str) -> String {
         "locale" => "en",
         "origins" | "origin" => "https://shop.example",
         "privacy_contact" => "privacy@shop.example",
-        "today" | "ingest_day" | "expires_on" => "2026-11-24",
+        "today" | "ingest_day" | "expires_on" | "received_on" | "due_on" => "2026-11-24",
         "now" => "2026-11-24 02:04:19 UTC",
         "password" | "current_password" | "new_password" => "correct horse battery",
         "token" => "lhi_0123456789abcdef",
