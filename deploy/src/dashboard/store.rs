@@ -158,6 +158,12 @@ fn promises() -> Row {
             )
             .query("sum(rate(livehelp_sweep_buckets_destroyed_total{$}[$]))", "destroyed"),
         ])
+        .graphs([Panel::lines(
+            "Audit",
+            PerSecond,
+            "Entries of the audit: changes, each with who made it.",
+        )
+        .query("sum(rate(livehelp_audit_entries_total{$}[$]))", "entries")])
 }
 
 /// Age of a moment; 0 where there was none.
